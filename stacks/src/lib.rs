@@ -1,0 +1,4 @@
+//! placeholder
+pub mod plan;
+pub mod report;
+pub mod when;
