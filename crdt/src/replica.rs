@@ -1,0 +1,356 @@
+//! The records that one node holds.
+//!
+//! A [`Replica`] files records by space under a *key*: a statement's own id for records that carry statements
+//! (so that two carriers of one statement are one thing), the record's id for all others. It keeps the latest of
+//! a register, notices two records with one sequence, and knows what it would offer a peer: what counts or
+//! waits. It never decides whether a record may be there; whoever inserts has asked `spanner`.
+//!
+//! Invariant: the set offered in a space is a function of what was inserted and marked, not of the order.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use vigo_base::{Hash, PublicKey, limits};
+
+use crate::reconcile::Sealed;
+use crate::record::Record;
+use crate::register::Slot;
+use crate::space::Space;
+
+/// How many of an author's sequences are remembered after the record itself is superseded.
+const REMEMBERED: usize = 64;
+
+/// What a record is to the space that it is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// It carries the statement with this id, made at this time (microseconds).
+    Statement {
+        /// The statement's id.
+        id: Hash,
+        /// When its signer says it was made.
+        at: u64,
+    },
+    /// It stands for itself.
+    Single,
+    /// It is the value of the author's register of this slot.
+    Register(Slot),
+    /// Of a kind that this version does not know: stored, counted, passed on.
+    Opaque,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not seen before; it is held now.
+    New,
+    /// Held already, by itself or by another carrier.
+    Known,
+    /// A register with a later value is held.
+    Superseded,
+    /// What it needs is not here yet: parked, and asked for.
+    Waiting,
+    /// Not taken.
+    Refused(Refusal),
+}
+
+/// Why a record was not taken, and whose fault that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong, for a log.
+    pub why: String,
+    /// Whether the sender must have known: only then does it lose standing.
+    pub senders_fault: bool,
+}
+
+/// What an insertion did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inserted {
+    /// [`Verdict::New`], [`Verdict::Known`] or [`Verdict::Superseded`].
+    pub verdict: Verdict,
+    /// The record that this one superseded: to be dropped from the store.
+    pub dropped: Option<Hash>,
+    /// Another record with the same author, space and sequence: proof of a copied key.
+    pub fork: Option<Record>,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    record: Record,
+    form: Form,
+    offered: bool,
+}
+
+#[derive(Debug, Default)]
+struct Author {
+    /// Every remembered sequence: the record's id, and its key while it is held.
+    seqs: BTreeMap<u64, (Hash, Hash)>,
+    slots: BTreeMap<Slot, Hash>,
+    opaque: usize,
+}
+
+#[derive(Debug, Default)]
+struct Set {
+    held: BTreeMap<Hash, Held>,
+    authors: BTreeMap<PublicKey, Author>,
+    sealed: OnceCell<(Sealed, Hash)>,
+}
+
+/// All records of one node.
+#[derive(Debug, Default)]
+pub struct Replica {
+    spaces: BTreeMap<Space, Set>,
+}
+
+impl Replica {
+    /// A replica that holds nothing.
+    pub fn new() -> Replica {
+        Replica::default()
+    }
+
+    /// Whether something is held under `key`.
+    pub fn contains(&self, space: &Space, key: &Hash) -> bool {
+        self.spaces.get(space).is_some_and(|set| set.held.contains_key(key))
+    }
+
+    /// The record held under `key`.
+    pub fn get(&self, space: &Space, key: &Hash) -> Option<&Record> {
+        self.spaces.get(space)?.held.get(key).map(|held| &held.record)
+    }
+
+    /// Files a record that may be there. Opaque records over the author's quota are refused.
+    pub fn insert(&mut self, record: Record, form: Form) -> Inserted {
+        let set = self.spaces.entry(record.space().clone()).or_default();
+        let key = match form {
+            Form::Statement { id, .. } => id,
+            _ => record.id(),
+        };
+        let author = set.authors.entry(record.author()).or_default();
+        let twin = author.seqs.get(&record.seq()).copied().filter(|(id, _)| *id != record.id());
+        let fork = twin.and_then(|(_, key)| set.held.get(&key)).map(|held| held.record.clone());
+        let plain = |verdict, fork| Inserted { verdict, dropped: None, fork };
+        if set.held.contains_key(&key) {
+            return plain(Verdict::Known, fork);
+        }
+        let mut dropped = None;
+        match form {
+            Form::Opaque if author.opaque >= limits::OPAQUE_RECORDS => {
+                let why = format!("{} records of unknown kinds by one author", limits::OPAQUE_RECORDS);
+                return plain(Verdict::Refused(Refusal { why, senders_fault: false }), fork);
+            }
+            Form::Opaque => author.opaque += 1,
+            Form::Register(slot) => {
+                if let Some(current) = author.slots.get(&slot).and_then(|key| set.held.get(key)) {
+                    let place = (current.record.seq(), current.record.id());
+                    if (record.seq(), record.id()) < place {
+                        author.remember(record.seq(), (record.id(), key));
+                        return plain(Verdict::Superseded, fork);
+                    }
+                    dropped = Some(place.1);
+                }
+                author.slots.insert(slot, key);
+            }
+            Form::Statement { .. } | Form::Single => {}
+        }
+        author.remember(record.seq(), (record.id(), key));
+        if let Some(old) = dropped {
+            set.held.remove(&old);
+        }
+        set.held.insert(key, Held { record, form, offered: true });
+        set.sealed.take();
+        Inserted { verdict: Verdict::New, dropped, fork }
+    }
+
+    /// Removes what is held under `key`.
+    pub fn remove(&mut self, space: &Space, key: &Hash) -> Option<Record> {
+        let set = self.spaces.get_mut(space)?;
+        let held = set.held.remove(key)?;
+        set.sealed.take();
+        if let Some(author) = set.authors.get_mut(&held.record.author()) {
+            match held.form {
+                Form::Opaque => author.opaque -= 1,
+                Form::Register(slot) => {
+                    author.slots.remove(&slot);
+                }
+                _ => {}
+            }
+        }
+        Some(held.record)
+    }
+
+    /// Says whether what is held under `key` counts or waits, and so is offered to peers.
+    pub fn offer(&mut self, space: &Space, key: &Hash, offered: bool) {
+        let Some(set) = self.spaces.get_mut(space) else { return };
+        if let Some(held) = set.held.get_mut(key).filter(|held| held.offered != offered) {
+            held.offered = offered;
+            set.sealed.take();
+        }
+    }
+
+    /// The records of a space with their keys and forms, ascending by key.
+    pub fn records(&self, space: &Space) -> impl Iterator<Item = (&Hash, &Record, Form)> {
+        self.spaces.get(space).into_iter().flat_map(|set| &set.held).map(|(k, h)| (k, &h.record, h.form))
+    }
+
+    /// The records that one author has in a space.
+    pub fn by_author(&self, space: &Space, author: &PublicKey) -> impl Iterator<Item = &Record> {
+        let set = self.spaces.get(space);
+        let keys = set.and_then(|set| set.authors.get(author)).into_iter().flat_map(|a| a.seqs.values());
+        keys.filter_map(move |(id, key)| {
+            set.and_then(|set| set.held.get(key)).map(|held| &held.record).filter(|r| r.id() == *id)
+        })
+    }
+
+    /// The current value of an author's register.
+    pub fn register(&self, space: &Space, author: &PublicKey, slot: Slot) -> Option<&Record> {
+        let set = self.spaces.get(space)?;
+        let key = set.authors.get(author)?.slots.get(&slot)?;
+        set.held.get(key).map(|held| &held.record)
+    }
+
+    /// The highest (seq, id) seen of an author in a space.
+    pub fn head(&self, space: &Space, author: &PublicKey) -> Option<(u64, Hash)> {
+        let (seq, (id, _)) = self.spaces.get(space)?.authors.get(author)?.seqs.last_key_value()?;
+        Some((*seq, *id))
+    }
+
+    /// The spaces that hold something.
+    pub fn spaces(&self) -> impl Iterator<Item = &Space> {
+        self.spaces.iter().filter(|(_, set)| !set.held.is_empty()).map(|(space, _)| space)
+    }
+
+    /// How many records a space holds.
+    pub fn len(&self, space: &Space) -> usize {
+        self.spaces.get(space).map_or(0, |set| set.held.len())
+    }
+
+    /// Whether nothing is held at all.
+    pub fn is_empty(&self) -> bool {
+        self.spaces().next().is_none()
+    }
+
+    /// A name for the set of keys that this node offers of a space: equal sets have equal digests.
+    pub fn digest(&self, space: &Space) -> Hash {
+        self.spaces.get(space).map_or_else(empty_digest, |set| set.sealed().1)
+    }
+
+    /// The offered keys of a space, sealed for reconciliation. Made when asked for, kept until a change.
+    pub fn sealed(&self, space: &Space) -> Option<&Sealed> {
+        self.spaces.get(space).map(|set| &set.sealed().0)
+    }
+}
+
+fn empty_digest() -> Hash {
+    Hash::of(&[])
+}
+
+impl Set {
+    fn sealed(&self) -> &(Sealed, Hash) {
+        self.sealed.get_or_init(|| {
+            let offered = || self.held.iter().filter(|(_, held)| held.offered);
+            let parts: Vec<&[u8]> = offered().map(|(key, _)| key.0.as_slice()).collect();
+            let items = offered().map(|(key, held)| match held.form {
+                Form::Statement { at, .. } => (at, *key),
+                _ => (held.record.stamp().0, *key),
+            });
+            (Sealed::of(items), Hash::of_parts(&parts))
+        })
+    }
+}
+
+impl Author {
+    /// Remembers the place of a record. Of two with one sequence the lower id counts; it is the one remembered.
+    fn remember(&mut self, seq: u64, place: (Hash, Hash)) {
+        let entry = self.seqs.entry(seq).or_insert(place);
+        if place.0 < entry.0 {
+            *entry = place;
+        }
+        if self.seqs.len() > REMEMBERED && self.slots.len() < REMEMBERED / 2 {
+            self.forget();
+        }
+    }
+
+    /// Forgets the oldest sequence that no register stands on, where the author writes registers.
+    fn forget(&mut self) {
+        if self.slots.is_empty() {
+            return;
+        }
+        let current: Vec<Hash> = self.slots.values().copied().collect();
+        let oldest = self.seqs.iter().find(|(_, (_, key))| !current.contains(key)).map(|(seq, _)| *seq);
+        if let Some(seq) = oldest {
+            self.seqs.remove(&seq);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vigo_base::{SecretKey, SpannerId, Stamp};
+
+    fn record(author: u8, seq: u64, text: &str) -> Record {
+        let key = SecretKey::from_seed([author; 32]);
+        let payload = text.as_bytes().to_vec();
+        Record::sign(&key, &SpannerId::default(), Space::status(), seq, 4, Stamp(seq), payload).unwrap()
+    }
+
+    #[test]
+    fn a_register_keeps_the_latest_in_any_order() {
+        let records: Vec<Record> = (1..=4).map(|seq| record(1, seq, "x")).collect();
+        let mut digests = Vec::new();
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            let mut replica = Replica::new();
+            for i in order {
+                replica.insert(records[i].clone(), Form::Register(0));
+            }
+            assert_eq!(replica.register(&Space::status(), &records[0].author(), 0), Some(&records[3]));
+            assert_eq!(replica.len(&Space::status()), 1);
+            digests.push(replica.digest(&Space::status()));
+        }
+        assert!(digests.iter().all(|d| *d == digests[0]));
+    }
+
+    #[test]
+    fn two_records_with_one_sequence_are_a_fork_even_across_registers() {
+        let mut replica = Replica::new();
+        let (first, second) = (record(1, 1, "a"), record(1, 1, "b"));
+        assert_eq!(replica.insert(first.clone(), Form::Register(0)).fork, None);
+        assert_eq!(replica.insert(second, Form::Register(1)).fork, Some(first.clone()));
+        assert_eq!(replica.insert(first, Form::Register(0)).verdict, Verdict::Known);
+    }
+
+    #[test]
+    fn two_carriers_of_one_statement_are_one_thing() {
+        let mut replica = Replica::new();
+        let form = Form::Statement { id: Hash::of(b"statement"), at: 5 };
+        assert_eq!(replica.insert(record(1, 1, "s"), form).verdict, Verdict::New);
+        let digest = replica.digest(&Space::status());
+        assert_eq!(replica.insert(record(2, 1, "s"), form).verdict, Verdict::Known);
+        assert_eq!(replica.digest(&Space::status()), digest);
+        replica.offer(&Space::status(), &Hash::of(b"statement"), false);
+        assert_ne!(replica.digest(&Space::status()), digest);
+        assert_eq!(replica.digest(&Space::status()), replica.digest(&Space::config()), "nothing is offered");
+    }
+
+    #[test]
+    fn unknown_kinds_have_a_quota() {
+        let mut replica = Replica::new();
+        for seq in 1..=limits::OPAQUE_RECORDS as u64 {
+            assert_eq!(replica.insert(record(1, seq, "?"), Form::Opaque).verdict, Verdict::New);
+        }
+        let over = replica.insert(record(1, 9_999, "?"), Form::Opaque).verdict;
+        assert!(matches!(over, Verdict::Refused(Refusal { senders_fault: false, .. })));
+        assert_eq!(replica.insert(record(2, 1, "?"), Form::Opaque).verdict, Verdict::New);
+    }
+
+    #[test]
+    fn what_an_author_wrote_stays_bounded_and_the_head_is_known() {
+        let mut replica = Replica::new();
+        for seq in 1..=1_000 {
+            replica.insert(record(1, seq, "x"), Form::Register(0));
+        }
+        let author = record(1, 1, "x").author();
+        assert_eq!(replica.head(&Space::status(), &author).map(|h| h.0), Some(1_000));
+        assert!(replica.spaces[&Space::status()].authors[&author].seqs.len() <= REMEMBERED + 1);
+        assert_eq!(replica.by_author(&Space::status(), &author).count(), 1);
+    }
+}

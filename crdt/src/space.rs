@@ -1,0 +1,89 @@
+//! Spaces: what a record is about, and the unit of interest and reconciliation.
+//!
+//! A space's name is in every record's envelope and under its signature, so a record of one space means
+//! nothing in another. Names are short, lower case and never shown unescaped because they need no escaping.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use minicbor::{Decode, Decoder, Encode, Encoder};
+
+/// The longest name of a space, in bytes.
+pub const SPACE_BYTES: usize = 96;
+
+/// The name of a space: `config`, `status`, `audit/<bolt>`, …
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Space(Arc<str>);
+
+/// Text that names no space.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no space: 1 to 96 of a-z, 0-9, '-', '/' are")]
+pub struct BadSpace(pub String);
+
+impl Space {
+    fn known(name: &'static str) -> Space {
+        Space(Arc::from(name))
+    }
+
+    /// Authority: genesis, operators, bolts, invites, revocations. Everyone holds it.
+    pub fn admissions() -> Space {
+        Space::known("admissions")
+    }
+
+    /// The admissions of envoys. Bolts hold it; between envoys it travels as papers.
+    pub fn envoys() -> Space {
+        Space::known("admissions/envoys")
+    }
+
+    /// Publishes of configuration. Everyone holds it.
+    pub fn config() -> Space {
+        Space::known("config")
+    }
+
+    /// Fleet settings. Everyone holds it.
+    pub fn settings() -> Space {
+        Space::known("settings")
+    }
+
+    /// What each envoy says of itself. Bolts hold it.
+    pub fn status() -> Space {
+        Space::known("status")
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Space {
+    type Err = BadSpace;
+    fn from_str(text: &str) -> Result<Space, BadSpace> {
+        let fits = (1..=SPACE_BYTES).contains(&text.len());
+        let clean = text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'/'));
+        if fits && clean { Ok(Space(Arc::from(text))) } else { Err(BadSpace(text.chars().take(120).collect())) }
+    }
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<C> Encode<C> for Space {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.str(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Space {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Space, minicbor::decode::Error> {
+        d.str()?.parse().map_err(|_| minicbor::decode::Error::message("not a space"))
+    }
+}
