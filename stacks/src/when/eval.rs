@@ -1,0 +1,265 @@
+//! Answers to conditions.
+//!
+//! An answer is yes, no, or not to be had, with the reason; what cannot be known is never taken for a no.
+//! [`simplify`] decides all that variables and traits decide; [`eval`] asks a [`Probe`] for the rest.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Builtin, Expr, Operand};
+use crate::traits;
+
+/// The answer to a condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It holds.
+    Yes,
+    /// It does not hold.
+    No,
+    /// It cannot be known, and why.
+    Unavailable(String),
+}
+
+impl From<bool> for Answer {
+    fn from(value: bool) -> Answer {
+        if value { Answer::Yes } else { Answer::No }
+    }
+}
+
+/// The three questions that only the machine can answer.
+pub trait Probe {
+    /// Whether a regular file is at `path`.
+    fn file_exists(&mut self, path: &str) -> Answer;
+    /// Whether a directory is at `path`.
+    fn dir_exists(&mut self, path: &str) -> Answer;
+    /// Whether `command` exits with 0.
+    fn command_succeeds(&mut self, command: &str) -> Answer;
+}
+
+/// A probe that knows nothing: every question about the machine is unavailable.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoProbe;
+
+impl Probe for NoProbe {
+    fn file_exists(&mut self, _: &str) -> Answer {
+        Answer::Unavailable("it is known only on the machine".into())
+    }
+    fn dir_exists(&mut self, path: &str) -> Answer {
+        self.file_exists(path)
+    }
+    fn command_succeeds(&mut self, command: &str) -> Answer {
+        self.file_exists(command)
+    }
+}
+
+/// What names in a condition refer to: variables first, then traits (D13).
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The variables.
+    pub vars: &'a BTreeMap<String, Value>,
+    /// The traits, an object of objects as the envoy reports them.
+    pub traits: &'a Value,
+}
+
+impl<'a> Scope<'a> {
+    fn get(&self, name: &str) -> Result<&'a Value, String> {
+        if let Some(value) = self.vars.get(name) {
+            return Ok(value);
+        }
+        let path = traits::path_of(name).unwrap_or(name);
+        traits::lookup(self.traits, path).ok_or_else(|| format!("this machine reports no trait {path}"))
+    }
+
+    fn trait_text(&self, path: &str) -> Result<&'a str, String> {
+        traits::lookup(self.traits, path)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| format!("this machine reports no trait {path}"))
+    }
+
+    fn text(&self, text: &str) -> Result<String, String> {
+        if !crate::template::holds(text) {
+            return Ok(text.to_string());
+        }
+        crate::template::render_condition(text, self.vars, self.traits).map_err(|e| e.to_string())
+    }
+}
+
+/// Answers `expr`. `&&` and `||` stop at the first part that decides; a part that is unavailable decides
+/// only if no other does. The word `changed` holds: a step that was not triggered is not asked.
+pub fn eval(expr: &Expr, scope: &Scope<'_>, probe: &mut dyn Probe) -> Answer {
+    match expr {
+        Expr::Literal(value) => (*value).into(),
+        Expr::Changed => Answer::Yes,
+        Expr::Name(name) => truth(name, scope),
+        Expr::Compare { left, equal, right } => match (operand(left, scope), operand(right, scope)) {
+            (Ok(l), Ok(r)) => ((l == r) == *equal).into(),
+            (Err(why), _) | (_, Err(why)) => Answer::Unavailable(why),
+        },
+        Expr::Call(builtin, argument) => call(*builtin, argument, scope, probe),
+        Expr::Not(inner) => match eval(inner, scope, probe) {
+            Answer::Yes => Answer::No,
+            Answer::No => Answer::Yes,
+            unavailable => unavailable,
+        },
+        Expr::And(parts) => join(parts, Answer::No, Answer::Yes, scope, probe),
+        Expr::Or(parts) => join(parts, Answer::Yes, Answer::No, scope, probe),
+    }
+}
+
+fn join(
+    parts: &[Expr],
+    decides: Answer,
+    otherwise: Answer,
+    scope: &Scope<'_>,
+    probe: &mut dyn Probe,
+) -> Answer {
+    let mut unavailable = None;
+    for part in parts {
+        match eval(part, scope, probe) {
+            answer if answer == decides => return decides,
+            Answer::Unavailable(why) => unavailable = unavailable.or(Some(why)),
+            _ => {}
+        }
+    }
+    unavailable.map_or(otherwise, Answer::Unavailable)
+}
+
+/// `expr` with everything decided that variables and traits decide; what is left asks the machine, or a
+/// trait that it does not report.
+pub fn simplify(expr: &Expr, scope: &Scope<'_>) -> Expr {
+    match eval(expr, scope, &mut NoProbe) {
+        Answer::Yes if !expr.holds_changed() => return Expr::Literal(true),
+        Answer::No => return Expr::Literal(false),
+        _ => {}
+    }
+    match expr {
+        Expr::Not(inner) => match simplify(inner, scope) {
+            Expr::Literal(value) => Expr::Literal(!value),
+            other => Expr::Not(Box::new(other)),
+        },
+        Expr::And(parts) => {
+            Expr::all(parts.iter().map(|p| simplify(p, scope)).filter(|p| *p != Expr::Literal(true)))
+        }
+        Expr::Or(parts) => {
+            Expr::any(parts.iter().map(|p| simplify(p, scope)).filter(|p| *p != Expr::Literal(false)))
+        }
+        other => other.clone(),
+    }
+}
+
+fn truth(name: &str, scope: &Scope<'_>) -> Answer {
+    match scope.get(name) {
+        Err(why) => Answer::Unavailable(why),
+        Ok(Value::Bool(value)) => (*value).into(),
+        Ok(Value::String(text)) if text == "true" => Answer::Yes,
+        Ok(Value::String(text)) if text == "false" => Answer::No,
+        Ok(other) => Answer::Unavailable(format!("{name} is {other}, which is neither true nor false")),
+    }
+}
+
+fn operand(operand: &Operand, scope: &Scope<'_>) -> Result<String, String> {
+    match operand {
+        Operand::Text(text) => scope.text(text),
+        Operand::Name(name) => match scope.get(name)? {
+            Value::String(text) => Ok(text.clone()),
+            Value::Null => Ok(String::new()),
+            value @ (Value::Bool(_) | Value::Number(_)) => Ok(value.to_string()),
+            _ => Err(format!("{name} is a list or a map and cannot be compared")),
+        },
+    }
+}
+
+fn call(builtin: Builtin, argument: &str, scope: &Scope<'_>, probe: &mut dyn Probe) -> Answer {
+    let argument = match scope.text(argument) {
+        Ok(argument) => argument,
+        Err(why) => return Answer::Unavailable(why),
+    };
+    let compare = |path: &str, same: &dyn Fn(&str) -> bool| match scope.trait_text(path) {
+        Ok(found) => same(found).into(),
+        Err(why) => Answer::Unavailable(why),
+    };
+    match builtin {
+        Builtin::OsFamily => {
+            let same = |found: &str| found.eq_ignore_ascii_case(&argument);
+            match (compare("os.family", &same), compare("os.kernel_class", &same)) {
+                (Answer::Yes, _) | (_, Answer::Yes) => Answer::Yes,
+                (Answer::No, _) | (_, Answer::No) => Answer::No,
+                (unavailable, _) => unavailable,
+            }
+        }
+        Builtin::Distro => compare("os.distro", &|found| found.eq_ignore_ascii_case(&argument)),
+        Builtin::Arch => compare("os.arch", &|found| arch(found) == arch(&argument)),
+        Builtin::VersionGe => compare("os.version", &|found| version_at_least(found, &argument)),
+        Builtin::FileExists => probe.file_exists(&argument),
+        Builtin::DirExists => probe.dir_exists(&argument),
+        Builtin::CommandSucceeds => probe.command_succeeds(&argument),
+    }
+}
+
+/// The two names that each of the common processors has are one.
+fn arch(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    match lower.as_str() {
+        "x86_64" | "x64" => "amd64".into(),
+        "aarch64" => "arm64".into(),
+        "i386" | "i486" | "i586" | "i686" | "x86" => "386".into(),
+        _ => lower,
+    }
+}
+
+/// Whether version `found` is `wanted` or later: numbers as numbers (`9 < 10`, `22.04 = 22.4`), missing parts
+/// as 0, letters before numbers (`10-rc1 < 10`).
+pub fn version_at_least(found: &str, wanted: &str) -> bool {
+    let (found, wanted) = (version_parts(found), version_parts(wanted));
+    for i in 0..found.len().max(wanted.len()) {
+        let order = match (found.get(i), wanted.get(i)) {
+            (Some(a), Some(b)) => a.cmp(b),
+            (Some(a), None) => a.cmp(&Part::zero()),
+            (None, Some(b)) => Part::zero().cmp(b),
+            (None, None) => Ordering::Equal,
+        };
+        if order != Ordering::Equal {
+            return order == Ordering::Greater;
+        }
+    }
+    true
+}
+
+/// A run of letters or of digits; digits without leading zeros, so that length orders them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Letters(String),
+    Digits(usize, String),
+}
+
+impl Part {
+    fn zero() -> Part {
+        Part::Digits(0, String::new())
+    }
+}
+
+fn version_parts(version: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut rest = version;
+    while let Some(first) = rest.chars().next() {
+        let digits = first.is_ascii_digit();
+        let same = |c: char| if digits { c.is_ascii_digit() } else { c.is_alphabetic() };
+        let end = rest.find(|c| !same(c)).unwrap_or(rest.len());
+        if end == 0 {
+            rest = &rest[first.len_utf8()..];
+            continue;
+        }
+        let run = &rest[..end];
+        parts.push(if digits {
+            let run = run.trim_start_matches('0');
+            Part::Digits(run.len(), run.to_string())
+        } else {
+            Part::Letters(run.to_ascii_lowercase())
+        });
+        rest = &rest[end..];
+    }
+    parts
+}
