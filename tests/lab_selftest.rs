@@ -1,0 +1,1 @@
+//! The lab, tried on itself (being written).
