@@ -127,7 +127,7 @@ pub fn is_variable(name: &str) -> bool {
 }
 
 /// Types of the language that this version lacks.
-pub const LATER_TYPES: [&str; 38] = [
+pub const LATER_TYPES: [&str; 28] = [
     "blockinfile",
     "replace",
     "package",
@@ -139,7 +139,6 @@ pub const LATER_TYPES: [&str; 38] = [
     "user_macos",
     "user_freebsd",
     "user_windows",
-    "group",
     "cron",
     "custom",
     "sysctl",
@@ -157,15 +156,6 @@ pub const LATER_TYPES: [&str; 38] = [
     "junos_interface",
     "local_security_policy",
     "service_recovery_windows",
-    "git",
-    "archive",
-    "lineinfile",
-    "ssh_key",
-    "certificate",
-    "limits",
-    "alternatives",
-    "registry",
-    "scheduled_task",
 ];
 
 /// The fields that every resource may have, beside those of its type.

@@ -19,9 +19,9 @@ pub(super) const AT: &str = "\u{1}at";
 pub(super) const PRINTED: &str = "\u{1}printed";
 
 /// The functions of the language.
-const FUNCTIONS: [&str; 21] = [
+const FUNCTIONS: [&str; 20] = [
     "and", "call", "default", "eq", "ge", "gt", "html", "index", "js", "le", "len", "lt", "ne", "not", "or",
-    "print", "printf", "println", "slice", "urlquery", "range",
+    "print", "printf", "println", "slice", "urlquery",
 ];
 /// Functions that turn their arguments into text.
 const PRINTERS: [&str; 6] = ["print", "println", "printf", "html", "js", "urlquery"];
@@ -155,7 +155,7 @@ impl Checker<'_> {
                 }
                 let help = match nearest(name, FUNCTIONS) {
                     Some(near) => format!("did you mean {near}?"),
-                    None => format!("known are {}", FUNCTIONS[..20].join(", ")),
+                    None => format!("known are {}", FUNCTIONS.join(", ")),
                 };
                 Err(self.error(*pos, format!("there is no function {name}"), help))
             }

@@ -1,0 +1,93 @@
+//! The names of everything that can be wrong with a tree, each with a line that explains it.
+//!
+//! A rule's name never changes its meaning: people search for it and scripts match on it.
+
+/// A rule: its name, and what it guards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// The name, as it stands in a diagnostic.
+    pub name: &'static str,
+    /// What it guards, in a sentence.
+    pub about: &'static str,
+}
+
+macro_rules! rules {
+    ($($ident:ident = $name:literal: $about:literal;)*) => {
+        $(#[doc = $about] pub const $ident: &str = $name;)*
+        /// All rules, in the order of the stages.
+        pub const RULES: &[Rule] = &[$(Rule { name: $name, about: $about }),*];
+    };
+}
+
+rules! {
+    FILE_PATH = "file-path": "A path in a tree is relative, short and free of `..` and control characters.";
+    FILE_SIZE = "file-size": "Files and trees have a largest size.";
+    FILE_UTF8 = "file-utf8": "Configuration and templates are UTF-8.";
+    FILE_EMPTY = "file-empty": "A .vgo file says something.";
+    FILE_PLACE = "file-place": "Every kind of file has its place in the tree.";
+    FILE_EXTENSION = "file-extension": "Configuration lies in .vgo files; others are not read.";
+    LEGACY_LAYOUT = "legacy-layout": "The directories envoys/, roles/ and vars/ of old layouts are not read.";
+    DIRECTORY_ENVIRONMENT = "directory-environment": "A directory named for an environment says less than it seems to.";
+    YAML_SYNTAX = "yaml-syntax": "A file is one YAML 1.2 document.";
+    YAML_DUPLICATE_KEY = "yaml-duplicate-key": "A key stands once in a map.";
+    YAML_KEY = "yaml-key": "Keys are plain names.";
+    YAML_TAG = "yaml-tag": "YAML tags and merge keys are not used.";
+    YAML_EXPANSION = "yaml-expansion": "Aliases expand to a bounded size.";
+    YAML_DEPTH = "yaml-depth": "Lists and maps nest to a bounded depth.";
+    YAML_BOOLEAN = "yaml-boolean": "yes, no, on and off are texts in YAML 1.2; write true, false or quotes.";
+    YAML_OCTAL = "yaml-octal": "A number with a leading zero needs quotes.";
+    YAML_NUMBER = "yaml-number": "A number keeps its digits only in quotes.";
+    VALUE_KIND = "value-kind": "A value is of the kind that its key asks for.";
+    KEY_UNKNOWN = "key-unknown": "Only known keys are allowed.";
+    KEY_MISSING = "key-missing": "Some keys are required.";
+    KEY_RETIRED = "key-retired": "Keys of older versions have replacements.";
+    NOT_IN_THIS_VERSION = "not-in-this-version": "The language has it, this version does not.";
+    NAME_INVALID = "name-invalid": "Names consist of letters, digits, dots, hyphens and underscores.";
+    NAME_TAKEN = "name-taken": "A name means one thing.";
+    TYPE_UNKNOWN = "type-unknown": "Only known resource types are allowed.";
+    STATE_UNKNOWN = "state-unknown": "A state is of its type's vocabulary.";
+    ATTRIBUTES_EXCLUSIVE = "attributes-exclusive": "Some attributes exclude each other.";
+    SOURCE_MISSING = "source-missing": "A source is a file under templates/.";
+    SECRET_UNSUPPORTED = "secret-unsupported": "Secrets are part of the language but not of this version.";
+    TEMPLATE_INVALID = "template-invalid": "A template is checked at publish.";
+    TEMPLATE_NAME = "template-name": "A template prints names that exist.";
+    TEMPLATE_IN_VARS = "template-in-vars": "Variables are values; templates in them are not rendered.";
+    WHEN_INVALID = "when-invalid": "A condition is checked at publish.";
+    WHEN_NAME = "when-name": "A name in a condition is a variable or a trait.";
+    WHEN_CHANGED = "when-changed": "The word changed stands alone or beside && in a resource's condition.";
+    CONFIGCRATE_UNKNOWN = "configcrate-unknown": "A configcrate that is named exists.";
+    ROLE_UNKNOWN = "role-unknown": "A role that is named exists.";
+    ROLE_INCLUDES = "role-includes": "Includes go one level deep.";
+    ROLE_VARS = "role-vars": "A role with a condition has no variables.";
+    REFERENCE_UNKNOWN = "reference-unknown": "depends_on, before, notify and subscribes name what exists.";
+    REFERENCE_ABSENT = "reference-absent": "What is named is part of the same policy.";
+    REFERENCE_AMBIGUOUS = "reference-ambiguous": "A name in another configcrate is unique, or qualified.";
+    ORDER_CYCLE = "order-cycle": "Nothing depends on itself.";
+    MATCH_INVALID = "match-invalid": "A match is a host name or a glob.";
+    MATCH_UNREACHABLE = "match-unreachable": "A match block that an earlier one covers is never used.";
+    MATCH_TWO_FILES = "match-two-files": "Two files that match one host make the first of them win.";
+    COMMON_AT_ROOT = "common-at-root": "The root's common.vgo does not apply to entries at the root.";
+    INLINE_CONFIGCRATES = "inline-configcrates": "More than four configcrates in a match block ask for a role.";
+    CONDITIONS_DIFFER = "conditions-differ": "One configcrate asked for under different conditions applies under any.";
+    EXCLUDES_NOTHING = "excludes-nothing": "An exclusion removes something.";
+    POLICY_SIZE = "policy-size": "A policy has a bounded size.";
+    TOO_MANY = "too-many": "Only the first mistakes of a tree are listed.";
+}
+
+/// The rule of that name.
+pub fn find(name: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|r| r.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_names_are_unique_and_plain() {
+        for (i, rule) in RULES.iter().enumerate() {
+            assert!(rule.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit()));
+            assert!(!RULES[..i].iter().any(|r| r.name == rule.name), "{}", rule.name);
+        }
+    }
+}
