@@ -40,6 +40,12 @@ pub trait Host {
     /// [`HostError`] when it cannot be looked at.
     fn stat_followed(&self, path: &HostPath) -> Result<Option<Stat>, HostError>;
 
+    /// Whether the folder at `path` holds nothing.
+    ///
+    /// # Errors
+    /// [`HostError`] when it is missing, not a folder, or cannot be read.
+    fn is_empty_dir(&self, path: &HostPath) -> Result<bool, HostError>;
+
     /// The bytes of the regular file at `path`, not through a link.
     ///
     /// # Errors
@@ -296,7 +302,7 @@ pub enum HostError {
     TooLarge { path: HostPath, size: u64, limit: u64 },
     #[error("{path} leads through more than {LINKS} links")]
     LinkLoop { path: HostPath },
-    #[error("{path} is not empty: set `force: true` to remove what is in it")]
+    #[error("{path} is not empty: set `recurse: true` to remove what is in it")]
     NotEmpty { path: HostPath },
     #[error("{path} lies at the top of the file system: such a directory is not removed with its content")]
     Precious { path: HostPath },

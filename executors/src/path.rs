@@ -29,7 +29,9 @@ pub enum BadPath {
     Upwards { found: String },
     #[error("`{}` holds a NUL byte, which no file name can", escaped(found))]
     Nul { found: String },
-    #[error("a path of {bytes} bytes and {parts} parts is too long: at most {PATH_BYTES} bytes, {PATH_PARTS} parts, {PART_BYTES} bytes a part")]
+    #[error(
+        "a path of {bytes} bytes and {parts} parts is too long: at most {PATH_BYTES} bytes, {PATH_PARTS} parts, {PART_BYTES} bytes a part"
+    )]
     Long { bytes: usize, parts: usize },
     #[error("the path is empty: it starts with `/`")]
     Empty,

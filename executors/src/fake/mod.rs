@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::host::{
-    Access, Capabilities, Command, Ending, Fault, Host, HostError, Kernel, Kind, NewFile, OUTPUT_BYTES, Ran, Stat,
+    Access, Capabilities, Command, Ending, Fault, Host, HostError, Kernel, Kind, NewFile, OUTPUT_BYTES, Ran,
+    Stat,
 };
 use crate::path::HostPath;
 use tree::{Body, Node, Tree, refused};
@@ -288,6 +289,16 @@ impl Host for FakeHost {
         Ok(self.look(path, true)?.map(Node::stat))
     }
 
+    fn is_empty_dir(&self, path: &HostPath) -> Result<bool, HostError> {
+        self.healthy("read", path)?;
+        let real = self.tree.find(path, false)?.ok_or_else(|| missing("read", path))?;
+        match self.tree.get(&real).map(Node::kind) {
+            None => Err(missing("read", path)),
+            Some(Kind::Directory) => Ok(!self.tree.has_children(&real)),
+            Some(kind) => Err(wrong_kind(path, kind, "a directory")),
+        }
+    }
+
     fn read(&self, path: &HostPath, limit: u64) -> Result<Vec<u8>, HostError> {
         self.bytes_of(path, limit, false)
     }
@@ -377,7 +388,8 @@ impl Host for FakeHost {
 
     fn set_access(&mut self, path: &HostPath, access: &Access) -> Result<(), HostError> {
         self.change("change the owner or mode of", path)?;
-        let real = self.tree.find(path, false)?.ok_or_else(|| missing("change the owner or mode of", path))?;
+        let real =
+            self.tree.find(path, false)?.ok_or_else(|| missing("change the owner or mode of", path))?;
         match self.tree.get_mut(&real) {
             None => Err(missing("change the owner or mode of", path)),
             Some(node) if matches!(node.kind(), Kind::File | Kind::Directory) => {

@@ -151,7 +151,9 @@ impl Tree {
                 _ if last => {}
                 Some(Body::Dir) => {}
                 None => return Ok(Walk::Missing(real)),
-                Some(_) => return Err(refused("reach", path, Fault::Other, "a part of the path is not a directory")),
+                Some(_) => {
+                    return Err(refused("reach", path, Fault::Other, "a part of the path is not a directory"));
+                }
             }
         }
         Ok(Walk::At(format!("/{}", at.join("/"))))

@@ -14,9 +14,7 @@ pub(super) fn refused(doing: &'static str, path: &HostPath, error: &io::Error) -
             (Fault::Full, "no space left on the disk: free some and run again".to_owned())
         }
         ErrorKind::ReadOnlyFilesystem => (Fault::ReadOnly, "the file system is read-only".to_owned()),
-        ErrorKind::NotADirectory => {
-            (Fault::Other, "a part of the path is not a directory".to_owned())
-        }
+        ErrorKind::NotADirectory => (Fault::Other, "a part of the path is not a directory".to_owned()),
         _ => (Fault::Other, error.to_string()),
     };
     HostError::Refused { doing, path: path.clone(), fault, why }

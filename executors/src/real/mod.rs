@@ -17,6 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Instant;
 
+use cap_fs_ext::DirExt;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RawMode, Uid};
@@ -57,7 +58,8 @@ impl RealHost {
     /// [`HostError`] when the folder cannot be opened.
     pub fn below(root: &Path, backups: &Path) -> Result<RealHost, HostError> {
         let mut host = RealHost::open(root, backups, Capabilities { exec: false, own: false })?;
-        let accounts = HostPath::parse("/etc/passwd").ok().and_then(|p| host.stat_followed(&p).ok().flatten());
+        let accounts =
+            HostPath::parse("/etc/passwd").ok().and_then(|p| host.stat_followed(&p).ok().flatten());
         host.capabilities.own = rustix::process::geteuid().is_root() && accounts.is_some();
         Ok(host)
     }
@@ -124,6 +126,17 @@ impl Host for RealHost {
         self.look(path, Manner::Followed)
     }
 
+    fn is_empty_dir(&self, path: &HostPath) -> Result<bool, HostError> {
+        let place = must_find(&self.root, path, Manner::Itself, "read")?;
+        match stat_place(&place, path)?.map(|s| s.kind) {
+            Some(Kind::Directory) | None => {}
+            Some(kind) => return Err(wrong_kind(path, kind, "a directory")),
+        }
+        let folder = place.dir.open_dir_nofollow(&place.name).map_err(|e| refused("read", path, &e))?;
+        let mut entries = folder.entries().map_err(|e| refused("read", path, &e))?;
+        Ok(entries.next().is_none())
+    }
+
     fn read(&self, path: &HostPath, limit: u64) -> Result<Vec<u8>, HostError> {
         self.bytes_of(path, limit, Manner::Itself)
     }
@@ -140,8 +153,9 @@ impl Host for RealHost {
             Some(stat) => return Err(wrong_kind(path, stat.kind, "a regular file or nothing")),
         }
         let temporary = temporary_name(&place.name);
-        let written = write_new(&place.dir, &temporary, file)
-            .and_then(|()| rustix::fs::renameat(&place.dir, &temporary, &place.dir, &place.name).map_err(Into::into));
+        let written = write_new(&place.dir, &temporary, file).and_then(|()| {
+            rustix::fs::renameat(&place.dir, &temporary, &place.dir, &place.name).map_err(Into::into)
+        });
         if let Err(error) = written {
             let _ = rustix::fs::unlinkat(&place.dir, &temporary, AtFlags::empty());
             return Err(refused("write", path, &error));

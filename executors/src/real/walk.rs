@@ -111,7 +111,9 @@ impl Walk<'_> {
                 }
             }
             Err(Errno::NOENT) => Ok(false),
-            Ok(found) if found.kind == Kind::Directory && error.kind() != std::io::ErrorKind::PermissionDenied => {
+            Ok(found)
+                if found.kind == Kind::Directory && error.kind() != std::io::ErrorKind::PermissionDenied =>
+            {
                 self.again(part, error)
             }
             _ => Err(refused("reach", self.path, &error)),

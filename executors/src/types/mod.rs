@@ -1,0 +1,156 @@
+//! The resource types: what a step declares, typed, and its `check`.
+//!
+//! Each type reads its attributes (names and kinds are in `vigo_stacks::schema`) and has a `check` that looks at
+//! the machine and gives a [`Change`]. None of them changes anything: that is [`crate::change::apply`].
+
+mod access;
+pub mod directory;
+pub mod exec;
+pub mod file;
+pub mod symlink;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use thiserror::Error;
+use vigo_base::text::{escaped, nearest};
+use vigo_stacks::schema;
+
+use crate::attributes::{Attributes, BadAttribute};
+use crate::change::{Change, Limits, Trouble};
+use crate::host::Host;
+
+/// What one step declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resource {
+    /// A regular file.
+    File(file::File),
+    /// A folder.
+    Directory(directory::Directory),
+    /// A symbolic link.
+    Symlink(symlink::Symlink),
+    /// A command.
+    Exec(exec::Exec),
+}
+
+/// Why a step declares nothing that this program knows.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum BadResource {
+    #[error("`{}` is no resource type of this program{}", escaped(found), hint(nearest))]
+    Type { found: String, nearest: Option<&'static str> },
+    #[error(transparent)]
+    Attribute(#[from] BadAttribute),
+}
+
+impl Resource {
+    /// Reads the rendered attributes of a step of type `kind`.
+    ///
+    /// # Errors
+    /// [`BadResource`] for an unknown type or a wrong attribute.
+    pub fn parse(kind: &str, values: &BTreeMap<String, Value>) -> Result<Resource, BadResource> {
+        let mut attributes = Attributes::new(values);
+        let resource = match kind {
+            "file" => Resource::File(file::File::parse(&mut attributes)?),
+            "directory" => Resource::Directory(directory::Directory::parse(&mut attributes)?),
+            "symlink" => Resource::Symlink(symlink::Symlink::parse(&mut attributes)?),
+            "exec" => Resource::Exec(exec::Exec::parse(&mut attributes)?),
+            found => {
+                let nearest = nearest(found, schema::TYPES.iter().map(|t| t.name))
+                    .and_then(|near| schema::find(near))
+                    .map(|t| t.name);
+                return Err(BadResource::Type { found: found.to_owned(), nearest });
+            }
+        };
+        attributes.finish()?;
+        Ok(resource)
+    }
+
+    /// Looks at the machine: what would have to be done. Only an `exec`'s guards run commands.
+    ///
+    /// # Errors
+    /// [`Trouble`] when the machine cannot be looked at, or is such that the step would fail.
+    pub fn check(&self, host: &mut dyn Host, limits: &Limits) -> Result<Change, Trouble> {
+        match self {
+            Resource::File(file) => file.check(host),
+            Resource::Directory(directory) => directory.check(host),
+            Resource::Symlink(symlink) => symlink.check(host),
+            Resource::Exec(exec) => exec.check(host, limits),
+        }
+    }
+}
+
+fn hint(nearest: &Option<&'static str>) -> String {
+    nearest.map(|n| format!("; the nearest is `{n}`")).unwrap_or_default()
+}
+
+/// Whether the schema gives the type a `force`, so that an error may advise it.
+fn forceable(kind: &str) -> bool {
+    schema::find(kind).is_some_and(|t| t.attribute("force").is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Every attribute of the schema, with a value that fits.
+    fn full(t: &schema::Type) -> BTreeMap<String, Value> {
+        let value = |kind| match kind {
+            schema::Kind::Text | schema::Kind::Source => json!("x"),
+            schema::Kind::Path => json!("/x"),
+            schema::Kind::Mode => json!("0644"),
+            schema::Kind::Bool => json!(true),
+            schema::Kind::ExitCodes => json!([0, 2]),
+            schema::Kind::Environment => json!({"A": "b"}),
+        };
+        let states = t.default_state().map(|s| ("state".to_owned(), json!(s)));
+        let attributes = t.attributes.iter().filter(|a| a.kind != schema::Kind::Source);
+        attributes.map(|a| (a.name.to_owned(), value(a.kind))).chain(states).collect()
+    }
+
+    #[test]
+    fn the_schema_and_the_executors_know_the_same_attributes() {
+        for t in schema::TYPES {
+            let values = full(&t);
+            assert_eq!(Resource::parse(t.name, &values).err(), None, "{}", t.name);
+            for required in t.attributes.iter().filter(|a| a.required) {
+                let mut values = values.clone();
+                values.remove(required.name);
+                assert!(Resource::parse(t.name, &values).is_err(), "{} without {}", t.name, required.name);
+            }
+            let mut values = values;
+            values.insert("ownr".into(), json!("x"));
+            assert!(matches!(
+                Resource::parse(t.name, &values),
+                Err(BadResource::Attribute(BadAttribute::Unknown { .. }))
+            ));
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let says = |kind: &str, values: Value| {
+            let values = values.as_object().unwrap().clone().into_iter().collect();
+            Resource::parse(kind, &values).unwrap_err().to_string()
+        };
+        assert_eq!(
+            says("fil", json!({})),
+            "`fil` is no resource type of this program; the nearest is `file`"
+        );
+        assert_eq!(says("file", json!({})), "`target_path` is missing");
+        assert!(says("file", json!({"target_path": "etc/x"})).contains("not absolute"));
+        assert!(says("file", json!({"target_path": "/"})).contains("below the root"));
+        assert!(says("file", json!({"target_path": "/x", "mode": 644})).contains("in quotes"));
+        assert!(says("file", json!({"target_path": "/x", "mode": "0999"})).contains("octal"));
+        assert!(
+            says("file", json!({"target_path": "/x", "state": "gone"})).contains("`present` or `absent`")
+        );
+        let near = says("file", json!({"target_path": "/x", "contnt": "a"}));
+        assert_eq!(near, "`contnt` is not an attribute of this type; the nearest is `content`");
+        assert_eq!(says("symlink", json!({"target_path": "/x"})), "`link_target` is missing");
+        assert!(says("exec", json!({"command": "x", "environment": {"A=B": "c"}})).contains("A=B"));
+        assert!(says("exec", json!({"command": "x", "exit_codes": ["zero"]})).contains("exit code"));
+        assert!(says("directory", json!({"target_path": "/x", "recurse": "maybe"})).contains("true"));
+    }
+}
