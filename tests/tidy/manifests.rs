@@ -1,6 +1,6 @@
 //! Manifests: one place for versions, each with its reason; lints in force everywhere; a budget of packages.
 
-use crate::tree::{Crate, crates, locked, text_of};
+use crate::tree::{Crate, crates, locked, text_of, workspace_manifest};
 use crate::{Breach, expect_none};
 
 /// Packages in `Cargo.lock`. The tree of issue 2 has 281 (20 November 2026); this is that and about a tenth, so
@@ -76,6 +76,21 @@ fn over_budget(lock: &str, budget: usize) -> Vec<Breach> {
 #[test]
 fn the_tree_inherits_lints() {
     expect_none("lints", lints(&crates()));
+}
+
+#[test]
+fn the_tree_forbids_unsafe_code() {
+    let manifest = workspace_manifest();
+    let lints = manifest.get("workspace").and_then(|w| w.get("lints")).and_then(|l| l.get("rust")).cloned();
+    let level = |lint: &str| {
+        lints.as_ref().and_then(|l| l.get(lint)).and_then(toml::Value::as_str).map(str::to_owned)
+    };
+    assert_eq!(
+        level("unsafe_code").as_deref(),
+        Some("forbid"),
+        "[workspace.lints.rust] unsafe_code must stay forbidden"
+    );
+    assert!(level("missing_docs").is_some(), "[workspace.lints.rust] missing_docs must stay on");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::tree::{Crate, crates};
 use crate::{Breach, expect_none};
 
 /// Third-party crates with the only crates that may name them, and what the others do instead.
-const PLACES: [(&[&str], &[&str], &str); 7] = [
+const PLACES: [(&[&str], &[&str], &str); 8] = [
     (
         &["libp2p", "quinn", "quinn-proto", "quinn-udp", "rustls", "redb", "axum"],
         &["daemon"],
@@ -23,6 +23,11 @@ const PLACES: [(&[&str], &[&str], &str); 7] = [
         &["cap-std", "cap-tempfile", "cap-fs-ext", "rustix", "nix", "libc"],
         &["executors", "daemon", "cli"],
         "touch the machine through executors' Host trait",
+    ),
+    (
+        &["ed25519-dalek", "ed25519", "curve25519-dalek", "ring"],
+        &["base"],
+        "sign and verify with vigo_base::SecretKey and PublicKey: the one place, always strict",
     ),
     (&["getrandom"], &["daemon", "cli"], "take a Dice or key bytes as an argument"),
     (&["rand", "fastrand", "uuid", "chrono", "time"], &[], "use Dice and Time of vigo-base"),
@@ -73,6 +78,8 @@ fn misplaced_crates_are_found() {
         ("simnet", "getrandom", 1),
         ("base", "rand", 1),
         ("base", "rand_core", 0),
+        ("base", "ed25519-dalek", 0),
+        ("crdt", "ed25519-dalek", 1),
         ("stacks", "cap-std", 1),
         ("daemon", "clap", 1),
     ] {
