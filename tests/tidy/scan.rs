@@ -207,6 +207,23 @@ mod tests {
     }
 
     #[test]
+    fn the_tree_is_understood() {
+        // Every check that reads code stands on this: a literal misread somewhere leaves brackets over.
+        for file in crate::tree::rust_files() {
+            let all = tokens(&code_only(&file.text));
+            for (open, close) in [("{", "}"), ("(", ")"), ("[", "]")] {
+                let count = |mark: &str| all.iter().filter(|t| t.text == mark).count();
+                assert_eq!(
+                    count(open),
+                    count(close),
+                    "{open} and {close} of {} as scan.rs reads it",
+                    file.path
+                );
+            }
+        }
+    }
+
+    #[test]
     fn brackets_close() {
         let seen = tokens("a { b ( c ) { } } d");
         assert_eq!(seen[behind_bracket(&seen, 1)].text, "d");
