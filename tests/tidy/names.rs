@@ -12,6 +12,9 @@ use crate::{Breach, expect_none};
 /// The crates that hold logic without IO.
 pub const PURE: [&str; 8] = ["base", "crdt", "spanner", "swarm", "content", "stacks", "node", "simnet"];
 
+/// Instead of printing and reading a terminal.
+const PRINTS: &str = "return data, or emit an event: cli and daemon print";
+
 /// Names wherever they stand in a path, each with what to use instead. A name that ends in `!` is a macro.
 const ANYWHERE: [(&[&str], &str); 6] = [
     (&["SystemTime", "Instant", "UNIX_EPOCH"], "take vigo_base::Time as an argument; timers are next_wake"),
@@ -25,19 +28,22 @@ const ANYWHERE: [(&[&str], &str); 6] = [
         "describe the sending as an Output and let daemon do it",
     ),
     (&["async", "await", "thread_local!"], "a machine neither waits nor hides state: keep it in the struct"),
-    (
-        &["println!", "print!", "eprintln!", "eprint!", "stdin", "stdout", "stderr"],
-        "return data, or emit an event: cli and daemon print",
-    ),
+    (&["println!", "print!", "eprintln!", "eprint!"], PRINTS),
 ];
 
 /// Beginnings of paths, each with what to use instead.
-const BEGINNINGS: [(&[&str], &str); 6] = [
+const BEGINNINGS: [(&[&str], &str); 12] = [
     (&["rand"], "take vigo_base::Dice as an argument"),
     (&["std", "fs"], "describe it as an effect; daemon reads and writes files"),
     (&["std", "env"], "take it as an argument; cli and daemon read the environment"),
     (&["std", "thread"], "a machine has no threads; daemon and cli have"),
     (&["std", "process"], "describe it as an effect; executors run programs"),
+    (&["std", "io", "stdin"], PRINTS),
+    (&["std", "io", "stdout"], PRINTS),
+    (&["std", "io", "stderr"], PRINTS),
+    (&["io", "stdin"], PRINTS),
+    (&["io", "stdout"], PRINTS),
+    (&["io", "stderr"], PRINTS),
     (&["std", "os"], "describe it as an effect; executors and daemon touch the system"),
 ];
 
@@ -132,6 +138,8 @@ mod tests {
             "std::eprintln!()",
             "async fn f() {}",
             "std::process::exit(1)",
+            "use std::io::{Read, stdin};",
+            "io::stdout().flush()",
         ] {
             assert_eq!(count(text), 1, "{text}");
         }
@@ -149,6 +157,8 @@ mod tests {
             "use rand_core::Rng;",
             "fn instant() {}",
             "env!()",
+            "use std::io::Read;",
+            "struct Output { stdout: String }",
         ] {
             assert_eq!(count(text), 0, "{text}");
         }
