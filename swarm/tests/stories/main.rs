@@ -1,0 +1,7 @@
+//! Stories about how blobs and records travel, told with many machines in a small virtual world.
+
+mod exchange;
+mod hostile;
+mod peers;
+mod sync;
+mod world;
