@@ -152,7 +152,12 @@ impl Tree {
                 Some(Body::Dir) => {}
                 None => return Ok(Walk::Missing(real)),
                 Some(_) => {
-                    return Err(refused("reach", path, Fault::Other, "a part of the path is not a directory"));
+                    return Err(refused(
+                        "reach",
+                        path,
+                        Fault::Other,
+                        "a part of the path is not a directory",
+                    ));
                 }
             }
         }

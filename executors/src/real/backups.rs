@@ -53,7 +53,9 @@ impl Backups {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let hash = hex16(path);
         let name: String = path.name().unwrap_or("root").chars().map(plain).take(64).collect();
-        let mut millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
+        // Later than the latest, also within one millisecond and when the clock was set back.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
+        let mut millis = self.latest(&hash)?.map_or(now, |latest| now.max(latest + 1));
         let (target, mut copy) = loop {
             let target = self.folder.join(format!("{hash}-{millis:013}-{name}"));
             let mut options = OpenOptions::new();
@@ -68,6 +70,19 @@ impl Backups {
             let _ = fs::remove_file(&target);
         }
         copied
+    }
+
+    /// The time of the latest copy of a path, in milliseconds.
+    fn latest(&self, hash: &str) -> io::Result<Option<u128>> {
+        let mut latest = None;
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            if name.split('-').next() == Some(hash) {
+                latest = latest.max(time_of(&name).parse().ok());
+            }
+        }
+        Ok(latest)
     }
 
     /// Removes what is over the bounds: of one path the second oldest first, then the oldest of all.

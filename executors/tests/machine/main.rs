@@ -1,0 +1,9 @@
+//! The resource types and the run on both hosts, as stories, matrices and laws.
+
+mod commands;
+mod escapes;
+mod laws;
+mod matrix;
+mod ownership;
+mod runs;
+mod support;
