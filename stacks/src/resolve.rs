@@ -1,0 +1,94 @@
+//! The last step before the machine: a policy and the facts of one envoy become a plan.
+//!
+//! It decides every condition that variables and traits decide and drops what does not apply. It never looks at
+//! the machine; what asks about it stays in the plan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::plan::{Plan, Step};
+use crate::policy::Policy;
+use crate::when::{Expr, Scope, simplify};
+
+/// What is known of the envoy that resolves.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Its admitted name.
+    pub name: String,
+    /// Its tags, from the route.
+    pub tags: Vec<String>,
+    /// Its traits: an object of objects, see [`crate::traits`].
+    pub traits: Value,
+}
+
+/// Why a policy gives no plan here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{step}: {message}")]
+pub struct Problem {
+    /// The step, `configcrate/resource`.
+    pub step: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// The plan of one envoy. A step that is dropped counts as satisfied for those that depend on it, and is never
+/// triggered.
+///
+/// # Errors
+/// Every step that refers to what is not there; a policy from [`crate::compile`] or [`Policy::from_bytes`] has
+/// none.
+pub fn resolve(policy: &Policy, facts: &Facts) -> Result<Plan, Vec<Problem>> {
+    let scopes: Vec<Arc<BTreeMap<String, Value>>> = policy
+        .configcrates
+        .iter()
+        .map(|c| {
+            let mut vars = c.vars.clone();
+            vars.extend(policy.vars.iter().map(|(k, v)| (k.clone(), v.clone())));
+            Arc::new(vars)
+        })
+        .collect();
+    let mut problems = Vec::new();
+    let mut kept: Vec<Option<usize>> = Vec::with_capacity(policy.steps.len());
+    let mut plan = Plan::default();
+    for step in &policy.steps {
+        let index = step.configcrate as usize;
+        let (Some(configcrate), Some(vars)) = (policy.configcrates.get(index), scopes.get(index)) else {
+            problems.push(Problem { step: step.name.clone(), message: "its configcrate is missing".into() });
+            kept.push(None);
+            continue;
+        };
+        let conditions = configcrate.when.iter().chain(&step.when).cloned();
+        let whole = simplify(&Expr::all(conditions), &Scope { vars, traits: &facts.traits });
+        let (only_when_triggered, when) = whole.without_changed();
+        if when == Some(Expr::Literal(false)) {
+            kept.push(None);
+            continue;
+        }
+        kept.push(Some(plan.steps.len()));
+        plan.steps.push(Step {
+            id: policy.id(step),
+            configcrate: configcrate.name.clone(),
+            name: step.name.clone(),
+            kind: step.kind.clone(),
+            attributes: step.attributes.clone(),
+            vars: Arc::clone(vars),
+            when: when.filter(|w| *w != Expr::Literal(true)),
+            only_when_triggered,
+            depends_on: Vec::new(),
+            triggers: Vec::new(),
+            timeout: step.timeout,
+        });
+    }
+    // Indices are translated once all places are known: triggers point forward.
+    for (old, step) in policy.steps.iter().enumerate() {
+        let Some(new) = kept[old] else { continue };
+        let place = |indices: &[u32]| -> Vec<usize> {
+            indices.iter().filter_map(|i| kept.get(*i as usize).copied().flatten()).collect()
+        };
+        plan.steps[new].depends_on = place(&step.depends_on);
+        plan.steps[new].triggers = place(&step.triggers);
+    }
+    if problems.is_empty() { Ok(plan) } else { Err(problems) }
+}
