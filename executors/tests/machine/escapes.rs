@@ -2,7 +2,7 @@
 //! links that lead out of a tree, in our words, and a race.)
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -102,14 +102,14 @@ fn links(world: &World) -> Vec<(&'static str, String)> {
 #[test]
 fn no_link_leads_out() {
     for (name, target) in links(&World::new()) {
-        let mut world = World::new();
-        for (name, target) in links(&world) {
-            let at = world.real.root().join(name);
-            std::fs::create_dir_all(at.parent().unwrap()).unwrap();
-            symlink(target, at).unwrap();
-        }
-        let before = world.outside();
         for below in ["", "/secret", "/inner/secret", "/new", "/new/deeper", "/out/secret", "/inner"] {
+            let mut world = World::new();
+            for (name, target) in links(&world) {
+                let at = world.real.root().join(name);
+                std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+                symlink(target, at).unwrap();
+            }
+            let before = world.outside();
             world.attack(&format!("/{name}{below}"));
             assert_eq!(world.outside(), before, "/{name}{below} by {target}");
         }
@@ -182,17 +182,43 @@ fn links_inside_the_root_work_as_in_a_chroot() {
     }
 }
 
-/// Swaps a folder of ours and a link that leads out, as fast as it can, until told to stop.
-fn swapper(root: &Path, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
-    let (folder, link, stop) = (root.join("d"), root.join("l"), Arc::clone(stop));
+/// Swaps a thing of ours and a link that leads out, as fast as it can, until told to stop.
+fn swapper(ours: PathBuf, link: PathBuf, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
+    let stop = Arc::clone(stop);
     std::thread::spawn(move || {
         let mut swaps = 0;
         while !stop.load(Ordering::Relaxed) {
-            renameat_with(CWD, &folder, CWD, &link, RenameFlags::EXCHANGE).unwrap();
+            renameat_with(CWD, &ours, CWD, &link, RenameFlags::EXCHANGE).unwrap();
             swaps += 1;
         }
         swaps
     })
+}
+
+#[test]
+fn a_racing_swap_of_a_file_and_a_link_never_leads_out() {
+    const ROUNDS: usize = 20_000;
+    let mut world = World::new();
+    let root = world.real.root();
+    std::fs::write(root.join("f"), "mine").unwrap();
+    symlink("../out/secret", root.join("l")).unwrap();
+    let before = world.outside();
+    let stop = Arc::new(AtomicBool::new(false));
+    let thread = swapper(root.join("f"), root.join("l"), &stop);
+    let (mut seen, mut set) = (0, 0);
+    for round in 0..ROUNDS {
+        let host = &mut world.real.host;
+        let mode = Some(if round % 2 == 0 { 0o600 } else { 0o777 });
+        set += usize::from(host.set_access(&path("/f"), &Access { mode, owner: None, group: None }).is_ok());
+        for read in [host.read(&path("/f"), FILE_BYTES), host.read_followed(&path("/f"), FILE_BYTES)] {
+            assert_ne!(read.as_deref(), Ok(SECRET), "round {round}");
+            seen += usize::from(read.is_ok());
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    let swaps = thread.join().unwrap();
+    assert_eq!(world.outside(), before, "after {swaps} swaps");
+    assert!(swaps > 1_000 && seen > 0 && set > 0 && set < ROUNDS, "no race: {swaps} {seen} {set}");
 }
 
 #[test]
@@ -206,7 +232,7 @@ fn a_racing_swap_of_a_folder_and_a_link_never_leads_out() {
         symlink(to, root.join("l")).unwrap();
         let before = world.outside();
         let stop = Arc::new(AtomicBool::new(false));
-        let thread = swapper(&root, &stop);
+        let thread = swapper(root.join("d"), root.join("l"), &stop);
         let secret = path("/d/secret");
         let (mut seen, mut missed) = (0, 0);
         for round in 0..ROUNDS / 2 {
