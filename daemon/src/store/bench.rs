@@ -54,8 +54,8 @@ pub fn bench_commit(dir: &Path, records: usize, batch: usize) -> Result<CommitFi
     let start = Instant::now();
     drop(Store::open(dir, seal)?);
     let open_seconds = start.elapsed().as_secs_f64();
-    let flushes_per_second = bare(dir, batch)
-        .map_err(|e| StoreError::from_io(&dir.display().to_string(), "write beside", e))?;
+    let flushes_per_second =
+        bare(dir, batch).map_err(|e| StoreError::from_io(&dir.display().to_string(), "write beside", e))?;
     let commits = records.div_ceil(batch) as f64;
     Ok(CommitFigures {
         records,

@@ -32,7 +32,9 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Somebody has it open.
-    #[error("another vigo node runs on this state directory ({place}): stop it, or give this one another --state")]
+    #[error(
+        "another vigo node runs on this state directory ({place}): stop it, or give this one another --state"
+    )]
     Locked {
         /// The state directory.
         place: String,

@@ -231,7 +231,8 @@ fn rebuild<S: Shelf>(
 
 /// Writes everything, the ledger with the last batch: a draft without one is never taken for whole.
 fn write_all(db: &Database, seal: &Seal, saved: &mut Contents) -> Result<(), redb::Error> {
-    let mut ledger = Ledger { commit: saved.ledger.commit, records: saved.records.len() as u64, ids: [0; 32] };
+    let mut ledger =
+        Ledger { commit: saved.ledger.commit, records: saved.records.len() as u64, ids: [0; 32] };
     let records: Vec<_> = saved.records.iter().collect();
     for batch in records.chunks(REBUILD_BATCH) {
         let txn = db.begin_write()?;

@@ -79,7 +79,9 @@ impl FileShelf {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let name = entry?.file_name();
-            found.extend(name.to_str().and_then(|n| n.strip_prefix(ASIDE)).and_then(|n| n.parse::<u64>().ok()));
+            found.extend(
+                name.to_str().and_then(|n| n.strip_prefix(ASIDE)).and_then(|n| n.parse::<u64>().ok()),
+            );
         }
         found.sort_unstable();
         Ok(found)
