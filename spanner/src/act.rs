@@ -282,7 +282,9 @@ pub enum Act {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadAct {
     /// A kind of a later version. Not an error of the sender: it is kept and has no effect.
-    #[error("kind {kind} is not known to this program (fleet version {FLEET_VERSION}): it is kept and has no effect")]
+    #[error(
+        "kind {kind} is not known to this program (fleet version {FLEET_VERSION}): it is kept and has no effect"
+    )]
     UnknownKind {
         /// The kind found.
         kind: u16,
@@ -308,16 +310,9 @@ pub enum BadAct {
 impl ActKind {
     /// The kind with this number.
     pub fn of(kind: u16) -> Option<ActKind> {
-        [
-            ActKind::Genesis,
-            ActKind::Admit,
-            ActKind::Invite,
-            ActKind::Revoke,
-            ActKind::Keep,
-            ActKind::Amend,
-        ]
-        .into_iter()
-        .find(|k| *k as u16 == kind)
+        [ActKind::Genesis, ActKind::Admit, ActKind::Invite, ActKind::Revoke, ActKind::Keep, ActKind::Amend]
+            .into_iter()
+            .find(|k| *k as u16 == kind)
     }
 
     /// What people call it.
@@ -428,7 +423,8 @@ impl Act {
                 (patterns.len() > ACT_ITEMS).then_some("a partition has at most 256 patterns")
             }
             Act::Amend(Amend::Narrow { grants, seen, .. }) => grants_problem(grants)
-                .or((seen.len() > ACT_ITEMS || too_many_heads(seen)).then_some("at most 256 spaces and heads")),
+                .or((seen.len() > ACT_ITEMS || too_many_heads(seen))
+                    .then_some("at most 256 spaces and heads")),
         }
     }
 

@@ -60,7 +60,9 @@ pub enum MemberState {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Suspension {
     /// Another node has the name, with the lower (depth, id).
-    #[error("the name {name} belongs to the node {holder:?}, admitted with the lower depth and id: join under another name")]
+    #[error(
+        "the name {name} belongs to the node {holder:?}, admitted with the lower depth and id: join under another name"
+    )]
     NameTaken {
         /// The name.
         name: Hostname,
@@ -68,7 +70,9 @@ pub enum Suspension {
         holder: PublicKey,
     },
     /// The invite was spent more often than it has uses.
-    #[error("the invite {invite:?} has {uses} uses and others spent them with lower ids: join with another invite")]
+    #[error(
+        "the invite {invite:?} has {uses} uses and others spent them with lower ids: join with another invite"
+    )]
     UsesExhausted {
         /// The invite.
         invite: Hash,
@@ -76,7 +80,9 @@ pub enum Suspension {
         uses: u32,
     },
     /// Its key signed two records with one sequence.
-    #[error("two records of this key have sequence {seq} in {space}: the machine was cloned, or its key stolen; revoke the key and let the machine join anew")]
+    #[error(
+        "two records of this key have sequence {seq} in {space}: the machine was cloned, or its key stolen; revoke the key and let the machine join anew"
+    )]
     Forked {
         /// The space.
         space: String,

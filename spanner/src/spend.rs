@@ -232,8 +232,7 @@ impl ForkProof {
     /// The payload of the record that carries it. `None` if the two together do not fit into a record: then
     /// everybody who holds both still sees the fork, but it cannot be told to who holds neither.
     pub fn encode(&self) -> Option<Vec<u8>> {
-        let pair =
-            ForkPayload { lower: self.lower.bytes().to_vec(), higher: self.higher.bytes().to_vec() };
+        let pair = ForkPayload { lower: self.lower.bytes().to_vec(), higher: self.higher.bytes().to_vec() };
         let bytes = codec::encode(&pair);
         (bytes.len() <= limits::PAYLOAD_BYTES).then_some(bytes)
     }

@@ -104,11 +104,9 @@ impl<D: Dag> SpaceJudge<'_, D> {
         }
         match allowed {
             true => Ok(()),
-            false => Err(WhyNot::Right {
-                operator: operator.name.clone(),
-                right,
-                target: target.to_string(),
-            }),
+            false => {
+                Err(WhyNot::Right { operator: operator.name.clone(), right, target: target.to_string() })
+            }
         }
     }
 
