@@ -245,12 +245,12 @@ fn a_racing_swap_of_a_folder_and_a_link_never_leads_out() {
                 }
                 Err(_) => missed += 1,
             }
-            if round % 50 == 0 {
+            if round % 100 == 0 {
                 let _ =
                     host.write(&secret, &NewFile { bytes: b"mine", mode: 0o600, owner: None, group: None });
                 let _ = host.symlink(&path("/d/inner/link"), "x");
             }
-            if round % 50 == 25 {
+            if round % 100 == 50 {
                 let _ = host.remove_file(&secret);
                 let _ = host.remove_dir(&path("/d/inner"), true);
                 let _ = host.make_dir(&path("/d/secret"), &Access::default());
@@ -278,15 +278,16 @@ fn odd_files_neither_block_nor_yield() {
     let host = std::thread::spawn(move || {
         let mut host = real.host;
         for at in ["/fifo", "/zero", "/link"] {
+            // Only root makes devices.
+            if at == "/zero" && !zero {
+                continue;
+            }
             let read = host.read_followed(&path(at), FILE_BYTES);
             assert!(read.is_err(), "{at}");
             let mut steps =
                 vec![file(at, "x"), step("gone", "file", json!({"target_path": at, "state": "absent"}))];
             steps.push(step("f", "file", json!({"target_path": at, "content": "x", "force": at != "/link"})));
             assert_eq!(outcomes(&run(&mut host, &steps)), [Outcome::Failed; 3], "{at}");
-            if at == "/zero" && !zero {
-                break;
-            }
         }
         sender.send(()).unwrap();
     });

@@ -36,7 +36,7 @@ fn declared() -> impl Strategy<Value = (&'static str, Vec<(&'static str, Value)>
     let contents: &[&str] = &["", "one\n", "one\ntwo\nthree\n", "{{ .Vars.site }}\n", "a\u{1b}b"];
     let common = (
         optional("state", &["present", "absent"]),
-        optional("mode", &["0600", "0644", "755", "1777"]),
+        optional("mode", &["0700", "0744", "755", "1777"]),
         any::<bool>(),
         proptest::sample::select(contents),
     );
