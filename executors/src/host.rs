@@ -308,6 +308,8 @@ pub enum HostError {
     Precious { path: HostPath },
     #[error("there is no {what} `{}` in {table}{}", escaped(name), hint(nearest))]
     NoAccount { what: &'static str, name: String, table: &'static str, nearest: Option<String> },
+    #[error("cannot open the root directory `{}`: {why}", escaped(root))]
+    NoRoot { root: String, why: String },
     #[error("cannot run a command: {why}")]
     NoRun { why: String },
 }

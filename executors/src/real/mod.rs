@@ -3,11 +3,13 @@
 //! It never reaches anything but by [`walk`], never opens what is not a regular file or a folder, and never
 //! replaces a regular file without a copy in its folder of backups. Invariant: at every moment a path holds
 //! either what it held or what was asked for, whole: files and links come by rename from a temporary name in the
-//! same folder.
+//! same folder. A file's bytes are on the disk before its name is; that the name is too is left to the system, since
+//! a change that a power cut takes back is drift, which the next run puts right.
 
 mod backups;
 mod command;
 mod errors;
+mod remove;
 mod walk;
 
 use std::ffi::{OsStr, OsString};
@@ -29,6 +31,7 @@ use crate::host::{Access, Capabilities, Command, Host, HostError, Kernel, Kind, 
 use crate::path::HostPath;
 use backups::Backups;
 use errors::refused;
+use remove::remove_tree;
 use walk::{Manner, Place, find, must_find, stat_in, stat_place};
 
 /// The real machine.
@@ -65,13 +68,8 @@ impl RealHost {
     }
 
     fn open(root: &Path, backups: &Path, capabilities: Capabilities) -> Result<RealHost, HostError> {
-        let dir = Dir::open_ambient_dir(root, ambient_authority()).map_err(|e| HostError::Refused {
-            doing: "open the root directory",
-            path: HostPath::parse(&root.to_string_lossy())
-                .unwrap_or_else(|_| HostPath::parse("/").unwrap_or_else(|_| unreachable!("`/` is a path"))),
-            fault: crate::host::Fault::Other,
-            why: e.to_string(),
-        })?;
+        let dir = Dir::open_ambient_dir(root, ambient_authority())
+            .map_err(|e| HostError::NoRoot { root: root.display().to_string(), why: e.to_string() })?;
         Ok(RealHost { root: dir, backups: Backups::new(backups), capabilities, started: Instant::now() })
     }
 
@@ -160,7 +158,6 @@ impl Host for RealHost {
             let _ = rustix::fs::unlinkat(&place.dir, &temporary, AtFlags::empty());
             return Err(refused("write", path, &error));
         }
-        sync(&place.dir);
         Ok(())
     }
 
@@ -179,7 +176,6 @@ impl Host for RealHost {
         if set.is_err() {
             let _ = rustix::fs::unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR);
         }
-        sync(&place.dir);
         set
     }
 
@@ -197,7 +193,6 @@ impl Host for RealHost {
             let _ = rustix::fs::unlinkat(&place.dir, &temporary, AtFlags::empty());
             return Err(refused("link", path, &error.into()));
         }
-        sync(&place.dir);
         Ok(())
     }
 
@@ -210,7 +205,6 @@ impl Host for RealHost {
         }
         rustix::fs::unlinkat(&place.dir, &place.name, AtFlags::empty())
             .map_err(|e| refused("remove", path, &e.into()))?;
-        sync(&place.dir);
         Ok(())
     }
 
@@ -229,11 +223,10 @@ impl Host for RealHost {
                 return Err(HostError::Precious { path: path.clone() });
             }
             Err(Errno::NOTEMPTY | Errno::EXIST) => {
-                place.dir.remove_dir_all(&place.name).map_err(|e| refused("remove", path, &e))?;
+                remove_tree(&place.dir, &place.name).map_err(|e| refused("remove", path, &e))?;
             }
             Err(e) => return Err(refused("remove", path, &e.into())),
         }
-        sync(&place.dir);
         Ok(())
     }
 
@@ -327,14 +320,6 @@ fn set_access(place: &Place, path: &HostPath, access: &Access) -> Result<(), Hos
 /// The name under which `name` is prepared: always the same, so that what a crash left is reused.
 fn temporary_name(name: &OsStr) -> OsString {
     OsString::from(format!(".vigo-{}.tmp", vigo_base::Hash::of(name.as_bytes()).short()))
-}
-
-/// Puts the folder's names on the disk. Some file systems refuse, and nothing can be done about it.
-fn sync(dir: &Dir) {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    if let Ok(handle) = rustix::fs::openat(dir, ".", flags, Mode::empty()) {
-        let _ = rustix::fs::fsync(handle);
-    }
 }
 
 fn wrong_kind(path: &HostPath, found: Kind, expected: &'static str) -> HostError {

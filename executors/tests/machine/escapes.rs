@@ -151,6 +151,22 @@ fn a_recursive_removal_does_not_follow_links() {
 }
 
 #[test]
+fn a_tree_that_is_too_deep_is_left_and_said_so() {
+    let mut world = World::new();
+    let mut at = world.real.root().join("srv/tree");
+    for _ in 0..250 {
+        at.push("d");
+    }
+    std::fs::create_dir_all(&at).unwrap();
+    let gone = json!({"target_path": "/srv/tree", "state": "absent", "recurse": true});
+    let report = run(&mut world.real.host, &[step("gone", "directory", gone)]);
+    assert_eq!(outcomes(&report), [Outcome::Failed]);
+    assert!(report.steps[0].message.contains("deeper than 200"), "{}", report.steps[0].message);
+    let error = vigo_executors::RealHost::below(&at.join("missing"), &at).unwrap_err().to_string();
+    assert!(error.starts_with("cannot open the root directory `/"), "{error}");
+}
+
+#[test]
 fn links_inside_the_root_work_as_in_a_chroot() {
     let mut real = Real::new();
     let mut fake = FakeHost::new();
