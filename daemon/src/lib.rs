@@ -2,3 +2,4 @@
 pub mod store;
 pub mod channel;
 pub mod blobs;
+pub mod state;
