@@ -25,7 +25,7 @@ impl Bitmap {
         let mut out = Bitmap::none(len);
         out.words.fill(u64::MAX);
         if let Some(last) = out.words.last_mut()
-            && out.len % 64 != 0
+            && !out.len.is_multiple_of(64)
         {
             *last = (1 << (out.len % 64)) - 1;
         }
@@ -42,7 +42,7 @@ impl Bitmap {
         for (i, byte) in bytes.iter().enumerate() {
             out.words[i / 8] |= u64::from(*byte) << (i % 8 * 8);
         }
-        let stray = len % 8 != 0 && bytes.last().is_some_and(|last| last >> (len % 8) != 0);
+        let stray = !len.is_multiple_of(8) && bytes.last().is_some_and(|last| last >> (len % 8) != 0);
         (!stray).then_some(out)
     }
 

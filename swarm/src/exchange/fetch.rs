@@ -162,6 +162,9 @@ impl Fetch {
             self.missing = self.missing.saturating_sub(1);
         }
         self.progressed(now);
+        let bad = &self.bad;
+        let slow = self.shares.iter_mut().filter(|(conn, s)| !s.useful && !bad.contains_key(conn));
+        slow.for_each(|(_, share)| share.hurry(now));
         self.flying.remove(&index).unwrap_or_default()
     }
 
@@ -205,8 +208,10 @@ impl Fetch {
         let was = share.holding.clone();
         share.hear(now, have, chunks);
         let is = share.holding.clone();
-        self.count(&was, false);
-        self.count(&is, true);
+        if was != is {
+            self.count(&was, false);
+            self.count(&is, true);
+        }
     }
 
     /// Forgets what `conn` has.

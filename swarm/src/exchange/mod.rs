@@ -210,6 +210,9 @@ impl Machine for Exchange {
             Input::Chunk(op, result) => self.chunk(now, op, result, out),
             Input::Finished(op, result) => self.finished(now, op, result, out),
         }
+        if self.wake.is_some_and(|at| at <= now) {
+            self.expire(now, out);
+        }
         self.pump(now, out);
     }
 

@@ -23,20 +23,25 @@ const AGAIN: Micros = secs(3);
 
 impl Exchange {
     pub(super) fn pump(&mut self, now: Time, out: &mut Outbox<Act>) {
-        self.admit(now);
-        let mut order: Vec<(Reverse<u8>, u64, Hash)> =
-            self.open.iter().map(|(id, f)| (Reverse(f.priority), f.seq, *id)).collect();
-        order.sort_unstable();
-        for (_, _, id) in &order {
-            // Taken out while it is worked on, so that lines, dice and effects can be changed beside it.
-            let Some(mut fetch) = self.open.remove(id) else { continue };
-            self.advance(now, &mut fetch, out);
-            self.open.insert(*id, fetch);
+        loop {
+            self.admit(now);
+            let mut order: Vec<(Reverse<u8>, u64, Hash)> =
+                self.open.iter().map(|(id, f)| (Reverse(f.priority), f.seq, *id)).collect();
+            order.sort_unstable();
+            for (_, _, id) in &order {
+                // Taken out while it is worked on, so that lines, dice and effects can be changed beside it.
+                let Some(mut fetch) = self.open.remove(id) else { continue };
+                self.advance(now, &mut fetch, out);
+                self.open.insert(*id, fetch);
+            }
+            let mut made_room = false;
+            for (_, _, id) in order {
+                made_room |= self.complain(now, &id, out);
+            }
+            if !made_room {
+                break;
+            }
         }
-        for (_, _, id) in order {
-            self.complain(now, &id, out);
-        }
-        self.admit(now);
         self.wake = self.deadline(now);
     }
 
@@ -82,34 +87,40 @@ impl Exchange {
         ask_who(now, fetch, out);
     }
 
-    /// Keeps up to [`SHARES`] peers that may have something, drawn at random.
+    /// Keeps up to [`SHARES`] peers that may have something, drawn at random. Those that have nothing give up
+    /// their place if there are others to try.
     fn recruit(&mut self, now: Time, fetch: &mut Fetch) {
-        if self.candidates.len() > fetch.shares.len() + fetch.tried.len() {
-            let idle: Vec<ConnId> =
-                fetch.shares.iter().filter(|(_, s)| s.is_idle()).map(|(c, _)| *c).collect();
-            for conn in idle {
-                fetch.drop_share(conn);
-                fetch.tried.insert(conn);
-            }
-        } else if now >= fetch.retry && fetch.shares.len() < SHARES.min(self.candidates.len()) {
+        let idle: Vec<ConnId> = fetch.shares.iter().filter(|(_, s)| s.is_idle()).map(|(c, _)| *c).collect();
+        let full = fetch.shares.len() >= SHARES && idle.is_empty();
+        if full || self.candidates.len() <= fetch.shares.len() {
+            return;
+        }
+        let mut new = self.untried(fetch);
+        if new.is_empty() && now >= fetch.retry && fetch.shares.len() < SHARES && !fetch.tried.is_empty() {
             fetch.tried.clear();
+            fetch.retry = now.after(AGAIN);
+            new = self.untried(fetch);
+        }
+        let lacking = new.len().saturating_sub(SHARES.saturating_sub(fetch.shares.len()));
+        for conn in idle.into_iter().take(lacking) {
+            fetch.drop_share(conn);
+            fetch.tried.insert(conn);
             fetch.retry = now.after(AGAIN);
         }
         let room = SHARES.saturating_sub(fetch.shares.len());
-        if room == 0 || self.candidates.len() <= fetch.shares.len() {
-            return;
-        }
-        let usable = |c: &&ConnId| {
-            let bad = fetch.bad.get(c).is_some_and(|n| *n >= BAD);
-            !fetch.shares.contains_key(c) && !fetch.tried.contains(c) && !bad
-        };
-        let mut new: Vec<ConnId> = self.candidates.iter().filter(usable).copied().collect();
         if new.len() > room {
             self.dice.shuffle(&mut new);
         }
         for conn in new.into_iter().take(room) {
             fetch.shares.insert(conn, Share::new(now));
         }
+    }
+
+    /// Candidates that have no place and did not give one up.
+    fn untried(&self, fetch: &Fetch) -> Vec<ConnId> {
+        let bad = |c: &ConnId| fetch.bad.get(c).is_some_and(|n| *n >= BAD);
+        let fits = |c: &&ConnId| !fetch.shares.contains_key(c) && !fetch.tried.contains(c) && !bad(c);
+        self.candidates.iter().filter(fits).copied().collect()
     }
 
     fn ask_outline(&mut self, now: Time, fetch: &mut Fetch, out: &mut Outbox<Act>) {
@@ -174,21 +185,23 @@ impl Exchange {
         first.since.after(self.lines.get(&first.conn).map_or(0, super::Line::usual))
     }
 
-    /// Tells the caller of a blob that got nowhere, and lets another have its place if one waits.
-    fn complain(&mut self, now: Time, id: &Hash, out: &mut Outbox<Act>) {
-        let Some(fetch) = self.open.get_mut(id) else { return };
+    /// Tells the caller of a blob that got nowhere, and lets another have its place if one waits (then true).
+    fn complain(&mut self, now: Time, id: &Hash, out: &mut Outbox<Act>) -> bool {
+        let Some(fetch) = self.open.get_mut(id) else { return false };
         if now < fetch.complain || fetch.paused > now || matches!(fetch.phase, Phase::Finish(_)) {
-            return;
+            return false;
         }
         fetch.complained(now);
         if !fetch.ops().is_empty() {
-            return;
+            return false;
         }
         let again = fetch.complain;
         out.push(Act::Stuck(fetch.blob, Stuck::NobodyHasIt { missing: fetch.missing() }));
-        if self.open.len() >= limits::OPEN_EXCHANGES && self.queue.first(now).is_some() {
+        let waits = self.open.len() >= limits::OPEN_EXCHANGES && self.queue.first(now).is_some();
+        if waits {
             self.demote(now, id, again, out);
         }
+        waits
     }
 
     /// Ends what took too long.

@@ -18,8 +18,8 @@ use crate::ids::ConnId;
 
 /// Blobs of fewer chunks are shown whole.
 const SMALL: u32 = 16;
-/// Chunks that a peer is shown and has not taken.
-const AHEAD: u32 = 16;
+/// Chunks that a peer is shown and has not taken: fewer if many ask, so that none is repeated too early.
+const AHEAD: (u32, u32) = (2, 16);
 /// Peers kept track of, for each blob.
 const PEERS: usize = 512;
 
@@ -109,6 +109,7 @@ impl Sown {
         if !self.peers.contains_key(&conn) && self.peers.len() >= PEERS {
             return Have::All;
         }
+        let fair = chunks / (self.peers.len() as u32 + 1) / 2;
         let shown = self.peers.entry(conn).or_insert_with(|| Shown {
             map: Bitmap::none(chunks),
             ahead: 0,
@@ -119,7 +120,7 @@ impl Sown {
             shown.ahead = 0;
         }
         shown.took = false;
-        let room = AHEAD.saturating_sub(shown.ahead) as usize;
+        let room = fair.clamp(AHEAD.0, AHEAD.1).saturating_sub(shown.ahead) as usize;
         let next: Vec<_> =
             self.order.iter().filter(|(_, _, i)| !shown.map.has(*i)).take(room).copied().collect();
         for (times, tie, index) in next {
@@ -156,8 +157,15 @@ mod tests {
                 assert!(seen.insert(index), "chunk {index} was shown twice");
             }
         }
-        assert_eq!(seen.len(), 64);
-        assert_eq!(shown(seeder.reveal(ConnId(9), &blob, 64), 64).len(), AHEAD as usize, "then again");
+        while seen.len() < 64 {
+            let before = seen.len();
+            for conn in 0..4 {
+                seen.extend(shown(seeder.reveal(ConnId(conn), &blob, 64), 64));
+            }
+            assert!(seen.len() > before);
+        }
+        let again = shown(seeder.reveal(ConnId(9), &blob, 64), 64);
+        assert!(!again.is_empty(), "then they are repeated");
     }
 
     #[test]

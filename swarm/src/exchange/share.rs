@@ -15,6 +15,8 @@ use crate::frame::{Bytes, Have};
 const ANSWER: Micros = secs(10);
 /// How often a peer whose chunks we are still fetching is asked again, so that rarity stays true.
 const REFRESH: Micros = secs(2);
+/// How often a peer without anything for us is asked while the blob comes in.
+const HURRY: Micros = millis(150);
 /// Chunks that a peer claimed and did not have, beyond which its claim counts for nothing.
 const SHUN: usize = 64;
 
@@ -140,6 +142,11 @@ impl Share {
         self.useful = false;
         self.quiet = self.quiet.max(4);
         self.wait(now);
+    }
+
+    /// The blob is coming in, so others get it too: a peer with nothing for us is not left alone for long.
+    pub(super) fn hurry(&mut self, now: Time) {
+        self.next_ask = self.next_ask.min(now.after(HURRY)).max(self.last.after(HURRY));
     }
 
     /// Whether the peer said that it has `index`.

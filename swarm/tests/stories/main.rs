@@ -3,5 +3,6 @@
 mod exchange;
 mod hostile;
 mod peers;
+
 mod sync;
 mod world;
