@@ -128,16 +128,14 @@ mod tests {
     #[test]
     fn a_slip_of_the_pen_is_named() {
         let words = to_words(&[9; 32]);
-        let mut list: Vec<&str> = words.split(' ').collect();
+        let list: Vec<&str> = words.split(' ').collect();
+        let wrong = format!("{}x", list[4]);
+        let text = words.replacen(list[4], &wrong, 1);
+        let place = text.split(' ').position(|w| w == wrong).unwrap() + 1;
+        let message = from_words(&text).unwrap_err().to_string();
         let right = list[4];
-        let wrong = format!("{right}x");
-        list[4] = &wrong;
-        let error = from_words(&list.join(" ")).unwrap_err();
-        assert_eq!(error, BadWords::Unknown { place: 5, found: wrong.clone(), nearest: Some(right) },);
-        assert_eq!(
-            error.to_string(),
-            format!("word 5 of 24, {wrong:?}, is not on the list; did you mean {right}?")
-        );
+        let expected = format!("word {place} of 24, {wrong:?}, is not on the list; did you mean {right}?");
+        assert_eq!(message, expected);
         assert_eq!(from_words("abandon").unwrap_err().to_string(), "a recovery key has 24 words, found 1");
         let mut swapped: Vec<&str> = words.split(' ').collect();
         let at = (1..24).find(|i| swapped[*i] != swapped[i - 1]).unwrap();
