@@ -366,6 +366,10 @@ impl<'a, 'b> Assembler<'a, 'b> {
             });
             return;
         }
+        let resource = text.rsplit('/').next().unwrap_or(text);
+        if self.subject.library.configcrates.values().any(|c| c.lost.iter().any(|l| l == resource)) {
+            return;
+        }
         let beside = self.crates[own].resources.iter().map(|r| r.name.value.as_str());
         let elsewhere = self.subject.library.by_resource.keys().copied();
         let all: Vec<&str> = beside.chain(elsewhere).collect();

@@ -56,7 +56,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn configcrate(&mut self, name: &Name) {
-        if self.parsed.configcrates.contains_key(&name.value) {
+        if self.parsed.configcrates.contains_key(&name.value) || self.parsed.lost.contains(&name.value) {
             return;
         }
         let diagnostic = if self.parsed.roles.contains_key(&name.value) {
@@ -94,7 +94,7 @@ impl Checker<'_> {
     }
 
     fn role(&mut self, name: &Name) {
-        if self.parsed.roles.contains_key(&name.value) {
+        if self.parsed.roles.contains_key(&name.value) || self.parsed.lost.contains("roles") {
             return;
         }
         let message = format!("there is no role {}", name.value);

@@ -57,7 +57,7 @@ pub fn compile(tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
     let mut routes = Vec::new();
     for block in &parsed.blocks {
         let composition = compose::compose(&parsed, block);
-        compose::review(block, &composition, &mut sink);
+        compose::review(&parsed, block, &composition, &mut sink);
         let pattern = Some(block.pattern.value.as_str());
         let subject = Subject { library: &library, composition: &composition, pattern };
         let Some(policy) = assemble(&subject, &mut sink) else { continue };

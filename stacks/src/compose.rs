@@ -163,7 +163,12 @@ fn add_role(composition: &mut Composition, parsed: &Parsed, mention: &Ref) {
 }
 
 /// Warns about what a composition does that its author may not expect.
-pub(crate) fn review(block: &MatchBlock, composition: &Composition, sink: &mut Vec<Diagnostic>) {
+pub(crate) fn review(
+    parsed: &Parsed,
+    block: &MatchBlock,
+    composition: &Composition,
+    sink: &mut Vec<Diagnostic>,
+) {
     for composed in &composition.configcrates {
         let first = composed.mentions.first().map(|m| m.when.as_ref().map(|w| &w.value));
         let other = composed.mentions.iter().find(|m| Some(m.when.as_ref().map(|w| &w.value)) != first);
@@ -183,7 +188,9 @@ pub(crate) fn review(block: &MatchBlock, composition: &Composition, sink: &mut V
             let message = format!("{} is both asked for and excluded here", exclusion.value);
             let help = "it is excluded; remove one of the two";
             sink.push(Diagnostic::warning(rules::EXCLUDES_NOTHING, &own.name.site, message).help(help));
-        } else if !composition.excluded.iter().any(|e| e.value == exclusion.value) {
+        } else if parsed.configcrates.contains_key(&exclusion.value)
+            && !composition.excluded.iter().any(|e| e.value == exclusion.value)
+        {
             let message = format!("nothing asks for {} here, so the exclusion does nothing", exclusion.value);
             sink.push(
                 Diagnostic::warning(rules::EXCLUDES_NOTHING, &exclusion.site, message).help("remove it"),

@@ -60,7 +60,7 @@ impl Graph {
             }
             place[node] = path.len();
             path.push(node);
-            at = self.before[node].iter().copied().filter(|b| open[*b] > 0).min();
+            at = self.before[node].iter().copied().filter(|b| open[*b] > 0).max();
         }
         path
     }

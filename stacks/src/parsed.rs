@@ -2,7 +2,7 @@
 //!
 //! Nothing here is merged or looked up; a name that does not exist is still only a name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -34,6 +34,8 @@ pub(crate) struct Configcrate {
     pub depends_on: Vec<Name>,
     pub before: Vec<Name>,
     pub resources: Vec<Resource>,
+    /// Names of resources that could not be read; mentions of them are not reported again.
+    pub lost: Vec<String>,
 }
 
 /// A resource, defaults merged in.
@@ -111,6 +113,9 @@ pub(crate) struct Parsed {
     pub commons: BTreeMap<String, Common>,
     /// In the order in which they are tried (D15).
     pub blocks: Vec<MatchBlock>,
+    /// Names that files which could not be read may have declared, with or without the ending: what is
+    /// missing for that reason is not reported again.
+    pub lost: BTreeSet<String>,
     /// Hostcrate files and their number of blocks, for the view of the tree.
     pub hostcrates: BTreeMap<String, usize>,
 }

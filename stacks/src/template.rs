@@ -7,6 +7,7 @@
 //! How printing is watched: the parsed tree is rewritten before it runs, so that every value about to become
 //! text passes a guard, and every action first notes its position; errors therefore have a line and a column.
 
+mod blocks;
 mod rewrite;
 #[cfg(test)]
 mod tests;
@@ -170,7 +171,10 @@ fn parse(text: &str) -> Result<(ListNode, Vec<DefineNode>), TemplateError> {
         let message = format!("the template has {} bytes, at most {TEMPLATE_BYTES} are allowed", text.len());
         return Err(at_offset(text, 0, message));
     }
-    Parser::new(text, "{{", "}}").and_then(Parser::parse).map_err(|e| located(text, 0, e))
+    let parsed = Parser::new(text, "{{", "}}").and_then(Parser::parse);
+    let (tree, defines) = parsed.map_err(|e| located(text, 0, e))?;
+    blocks::check(text, &tree, &defines)?;
+    Ok((tree, defines))
 }
 
 fn to_go(value: &Value) -> GoValue {

@@ -44,8 +44,8 @@ pub(crate) enum Style {
     Plain,
     /// In quotes.
     Quoted,
-    /// A literal block (`|`), whose lines begin at this column (from 0) of the lines after the node's.
-    Literal { indent: usize },
+    /// A literal block (`|`); its place is that of its first character.
+    Literal,
     /// A folded block (`>`).
     Folded,
 }
@@ -80,9 +80,10 @@ impl Node {
         site.length = 1;
         if let Data::Scalar(scalar) = &self.data {
             match scalar.style {
-                Style::Literal { indent } => {
-                    site.line += line;
-                    site.column = indent + column;
+                Style::Literal => {
+                    let blank = scalar.text.len() - scalar.text.trim_start_matches('\n').len();
+                    site.line = (site.line + line).saturating_sub(1 + blank).max(1);
+                    site.column += column - 1;
                 }
                 Style::Plain if line == 1 => site.column += column - 1,
                 Style::Quoted if line == 1 => site.column += column,
@@ -223,7 +224,7 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let site = self.site_of(span);
                 self.refuse_tag(tag.is_some(), &site);
-                let style = self.style(style, &site);
+                let style = style_of(style);
                 let adds = (1, text.len());
                 let node = Node { site, data: Data::Scalar(Scalar { text: text.into_owned(), style }) };
                 self.place(node, anchor, adds)
@@ -255,18 +256,6 @@ impl Builder<'_> {
                 self.begin(span, anchor, tag.is_some(), OpenKind::Map(Vec::new(), None, BTreeMap::new()))
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
-        }
-    }
-
-    fn style(&self, style: ScalarStyle, site: &Site) -> Style {
-        match style {
-            ScalarStyle::Plain => Style::Plain,
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
-            ScalarStyle::Folded => Style::Folded,
-            ScalarStyle::Literal => {
-                let first = self.lines.iter().skip(site.line).find(|l| !l.trim().is_empty());
-                Style::Literal { indent: first.map_or(0, |l| l.len() - l.trim_start_matches(' ').len()) }
-            }
         }
     }
 
@@ -331,6 +320,15 @@ impl Builder<'_> {
                 Some(None) => {}
             },
         }
+    }
+}
+
+fn style_of(style: ScalarStyle) -> Style {
+    match style {
+        ScalarStyle::Plain => Style::Plain,
+        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
+        ScalarStyle::Folded => Style::Folded,
+        ScalarStyle::Literal => Style::Literal,
     }
 }
 

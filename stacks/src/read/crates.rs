@@ -1,7 +1,7 @@
 //! Configcrates and roles.
 
 use crate::diagnostic::Diagnostic;
-use crate::parsed::{Configcrate, Ref, Role, Spanned};
+use crate::parsed::{Configcrate, Ref, Resource, Role, Spanned};
 use crate::rules;
 use crate::schema;
 use crate::yaml::{Data, Node};
@@ -55,7 +55,7 @@ impl Reader<'_> {
             }
         };
         let defaults = map.get("defaults").map(|(_, value)| self.defaults(value)).unwrap_or_default();
-        let mut resources: Vec<crate::parsed::Resource> = Vec::new();
+        let (mut resources, mut lost): (Vec<Resource>, Vec<String>) = (Vec::new(), Vec::new());
         match map.get("resources") {
             Some((_, value)) => {
                 let items = self.list(value, "resources");
@@ -64,7 +64,10 @@ impl Reader<'_> {
                     self.sink.push(Diagnostic::error(rules::POLICY_SIZE, &value.site, message));
                 }
                 for item in items.iter().take(RESOURCES_MAX) {
-                    let Some(resource) = self.resource(item, &defaults) else { continue };
+                    let Some(resource) = self.resource(item, &defaults) else {
+                        lost.extend(name_of(item));
+                        continue;
+                    };
                     if let Some(first) = resources.iter().find(|r| r.name.value == resource.name.value) {
                         let message = format!("the resource {} is declared twice", resource.name.value);
                         let help = format!("the first is on line {}; rename one", first.name.site.line);
@@ -81,7 +84,7 @@ impl Reader<'_> {
         let mut names =
             |key: &str| map.get(key).map(|(_, value)| self.names(value, "a configcrate")).unwrap_or_default();
         let (depends_on, before) = (names("depends_on"), names("before"));
-        Some(Configcrate { name: name?, path: self.path.clone(), vars, depends_on, before, resources })
+        Some(Configcrate { name: name?, path: self.path.clone(), vars, depends_on, before, resources, lost })
     }
 
     /// `defaults:`: attributes that at least one type knows.
@@ -201,5 +204,14 @@ impl Reader<'_> {
             return None;
         }
         Some(condition)
+    }
+}
+
+/// The name that a map gives itself, right or wrong.
+pub(super) fn name_of(node: &Node) -> Option<String> {
+    let Data::Map(entries) = &node.data else { return None };
+    match &entries.iter().find(|e| e.key == "name")?.value.data {
+        Data::Scalar(scalar) => Some(scalar.text.clone()),
+        _ => None,
     }
 }

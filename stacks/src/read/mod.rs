@@ -37,17 +37,19 @@ pub(crate) fn tree(tree: &SourceTree, sink: &mut Vec<Diagnostic>) -> Parsed {
     for (path, bytes) in tree.iter() {
         let path: Arc<str> = Arc::from(path);
         let Some(place) = place_of(&path, sink) else { continue };
+        let stem =
+            path.rsplit('/').next().and_then(|f| f.strip_suffix(".vgo")).unwrap_or_default().to_string();
         let Some(node) = yaml::read(&path, bytes, sink) else {
             note_empty(&path, bytes, sink);
+            parsed.lost.insert(stem);
             continue;
         };
         let mut reader = Reader { path: Arc::clone(&path), tree, sink };
         match place {
-            Place::Configcrate => {
-                if let Some(found) = reader.configcrate(&node) {
-                    add_configcrate(&mut parsed, found, sink);
-                }
-            }
+            Place::Configcrate => match reader.configcrate(&node) {
+                Some(found) => add_configcrate(&mut parsed, found, sink),
+                None => parsed.lost.extend(crates::name_of(&node).into_iter().chain([stem])),
+            },
             Place::Roles => {
                 for role in reader.roles(&node) {
                     if let Some(first) = parsed.roles.get(&role.name.value) {

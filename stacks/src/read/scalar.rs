@@ -28,7 +28,11 @@ impl Reader<'_> {
             }
             _ => {
                 let diagnostic = Diagnostic::error(rules::VALUE_KIND, &node.site, "this is no text");
-                self.sink.push(diagnostic.found(&node.shown()).expected(expected));
+                let help = match &node.data {
+                    Data::Map(entries) if entries.is_empty() => "a value that begins with {{ needs quotes",
+                    _ => "",
+                };
+                self.sink.push(diagnostic.found(&node.shown()).expected(expected).help(help));
                 None
             }
         }

@@ -51,8 +51,10 @@ pub(super) fn check(
         scopes: vec![BTreeSet::from(["$".to_string()])],
         printed: Vec::new(),
         depth: 0,
+        in_define: false,
     };
     checker.list(tree, true)?;
+    checker.in_define = true;
     for define in defines {
         // Inside a definition the dot is whatever its caller gives, so namespaces cannot be checked.
         checker.scopes = vec![BTreeSet::from(["$".to_string()])];
@@ -68,6 +70,7 @@ struct Checker<'a> {
     scopes: Vec<BTreeSet<String>>,
     printed: Vec<Printed>,
     depth: usize,
+    in_define: bool,
 }
 
 impl Checker<'_> {
@@ -141,7 +144,7 @@ impl Checker<'_> {
     fn expr(&mut self, expr: &Expr, root: bool) -> Result<(), TemplateError> {
         match expr {
             Expr::Field(pos, path) if root => self.namespace(*pos, path),
-            Expr::Variable(pos, name, path) if name == "$" => self.namespace(*pos, path),
+            Expr::Variable(pos, name, path) if name == "$" && !self.in_define => self.namespace(*pos, path),
             Expr::Variable(pos, name, _) => {
                 if self.scopes.iter().any(|s| s.contains(name.as_str())) {
                     return Ok(());
@@ -195,7 +198,7 @@ impl Checker<'_> {
         }
         let path = match command.args.as_slice() {
             [Expr::Field(_, path)] if root => path,
-            [Expr::Variable(_, name, path)] if name == "$" => path,
+            [Expr::Variable(_, name, path)] if name == "$" && !self.in_define => path,
             _ => return,
         };
         let (line, column) = line_column(self.text, action.pos.offset);

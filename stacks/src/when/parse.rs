@@ -3,7 +3,7 @@
 //! It never guesses: what is not of the language is refused with the place, what was expected and a hint.
 //! Recursion is bounded by [`WHEN_DEPTH`], the text by [`WHEN_BYTES`].
 
-use vigo_base::text::nearest;
+use vigo_base::text::{escaped, nearest};
 
 use super::{Builtin, Expr, Operand, WHEN_BYTES, WHEN_DEPTH};
 
@@ -163,7 +163,7 @@ fn bad_character(chars: &[char], at: usize) -> WhenError {
         ('<' | '>', _) => "only `==` and `!=` compare; for versions there is version_ge('12')",
         _ => "a condition has names, 'texts', functions, `&&`, `||`, `!`, `==`, `!=` and parentheses",
     };
-    error(at, 1, format!("found `{}`, which is not of the language", chars[at].escape_default()), help)
+    error(at, 1, format!("found `{}`, which is not of the language", escaped(&chars[at].to_string())), help)
 }
 
 fn scan_text(chars: &[char], start: usize) -> Result<(String, usize), WhenError> {
@@ -267,7 +267,7 @@ impl Parser {
                 at,
                 len,
                 "only texts in single quotes, variables and traits can be compared",
-                "write for example `release == 'jammy'`",
+                "write for example `distro == 'debian'`",
             )),
         }
     }
@@ -276,6 +276,15 @@ impl Parser {
     fn truth(&self, side: Side, at: usize) -> Result<Expr, WhenError> {
         match side {
             Side::Expr(expr) => Ok(expr),
+            // `arch == 'amd64'` names the trait; alone, the function was meant.
+            Side::Operand(Operand::Name(name)) if Builtin::ALL.iter().any(|b| b.name() == name) => {
+                Err(error(
+                    at,
+                    name.chars().count(),
+                    format!("{name} is a function and needs its argument"),
+                    format!("write {name}('…')"),
+                ))
+            }
             Side::Operand(Operand::Name(name)) => Ok(Expr::Name(name)),
             Side::Operand(Operand::Text(text)) => Err(error(
                 at,
@@ -346,12 +355,6 @@ impl Parser {
             "true" => Ok(Side::Expr(Expr::Literal(true))),
             "false" => Ok(Side::Expr(Expr::Literal(false))),
             "changed" => Ok(Side::Expr(Expr::Changed)),
-            _ if Builtin::ALL.iter().any(|b| b.name() == word) => Err(error(
-                at,
-                len,
-                format!("{word} is a function and needs its argument"),
-                format!("write {word}('…')"),
-            )),
             _ if LATER.contains(&word.as_str()) => Err(later(&word, at, len)),
             _ if word.starts_with(|c: char| c.is_ascii_digit()) => Err(error(
                 at,
