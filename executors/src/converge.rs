@@ -138,7 +138,7 @@ fn perform(
     if step.only_when_triggered && !triggered {
         return Ok(Change::skipped("waits for a trigger"));
     }
-    let deadline = host.millis().saturating_add(step.timeout.saturating_mul(1000));
+    let deadline = host.millis().saturating_add(step.timeout.max(1).saturating_mul(1000));
     let limits = Limits { deadline, stop: Arc::clone(&options.stop) };
     if let Some(condition) = &step.when {
         let scope = Scope { vars: &step.vars, traits };

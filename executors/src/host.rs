@@ -302,6 +302,8 @@ pub enum HostError {
     TooLarge { path: HostPath, size: u64, limit: u64 },
     #[error("{path} leads through more than {LINKS} links")]
     LinkLoop { path: HostPath },
+    #[error("{path} leads through a link of user {owner} to a directory that is not theirs: not followed")]
+    Misled { path: HostPath, owner: u32 },
     #[error("{path} is not empty: set `recurse: true` to remove what is in it")]
     NotEmpty { path: HostPath },
     #[error("{path} lies at the top of the file system: such a directory is not removed with its content")]

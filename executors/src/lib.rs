@@ -2,8 +2,8 @@
 //!
 //! Four words matter here:
 //!
-//! - **host**: [`Host`](host::Host), everything that is done to a machine, as one trait. [`RealHost`](real::RealHost)
-//!   is this machine or the part of it below a folder; [`FakeHost`](fake::FakeHost) is one in memory.
+//! - **host**: [`Host`], everything that is done to a machine, as one trait. [`RealHost`]
+//!   is this machine or the part of it below a folder; [`FakeHost`] is one in memory.
 //! - **resource**: [`Resource`](types::Resource), what one step declares: `file`, `directory`, `symlink`, `exec`.
 //! - **change**: [`Change`](change::Change), what `check` of a resource finds to be done, and [`change::apply`] does.
 //! - **run**: [`converge`](converge::converge), all steps of a plan in their order, and a report.

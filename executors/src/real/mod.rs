@@ -1,6 +1,6 @@
 //! The machine that this process runs on, or the part of it below a folder.
 //!
-//! It never reaches anything but by [`walk`], never opens what is not a regular file or a folder, and never
+//! It never reaches anything but by its module `walk`, never opens what is not a regular file or a folder, and never
 //! replaces a regular file without a copy in its folder of backups. Invariant: at every moment a path holds
 //! either what it held or what was asked for, whole: files and links come by rename from a temporary name in the
 //! same folder. A file's bytes are on the disk before its name is; that the name is too is left to the system, since

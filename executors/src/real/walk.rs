@@ -3,16 +3,17 @@
 //! It never hands a path of more than one part to the kernel and never lets the kernel follow a link: each part
 //! is opened below the folder before it, and a link is read as text and walked from there, as in a chroot (an
 //! absolute link starts again at our root, `..` stops at it). Invariant: every folder that it opens was reached
-//! from the root by names, so a link swapped in by somebody else can fail a walk but cannot lead it out.
+//! from the root by names, so a link swapped in by somebody else can fail a walk but cannot lead it out. As root,
+//! a user's link is followed only to that user's folders.
 //! `cap-std` alone would refuse absolute links, which real machines have (`/var/run`), hence this walk over it.
 
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use cap_fs_ext::DirExt;
 use cap_std::fs::Dir;
-use rustix::fs::{AtFlags, FileType, Mode, RawMode, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawMode, statat};
 use rustix::io::Errno;
 
 use super::errors::refused;
@@ -48,12 +49,14 @@ struct Walk<'a> {
     todo: VecDeque<OsString>,
     links: usize,
     retries: usize,
+    /// The owner of a link that was followed, when it is neither root nor us.
+    stranger: Option<u32>,
 }
 
 /// The place that `path` names; `None` when a folder on the way is missing (and is not to be made).
 pub(super) fn find(root: &Dir, path: &HostPath, manner: Manner) -> Result<Option<Place>, HostError> {
     let todo = path.parts().map(OsString::from).collect();
-    let mut walk = Walk { root, path, stack: Vec::new(), todo, links: 0, retries: 0 };
+    let mut walk = Walk { root, path, stack: Vec::new(), todo, links: 0, retries: 0, stranger: None };
     while let Some(part) = walk.todo.pop_front() {
         if part.is_empty() || part == "." {
             continue;
@@ -80,7 +83,17 @@ impl Walk<'_> {
         self.stack.last().unwrap_or(self.root)
     }
 
+    /// Refuses a folder that a user's link led us to and that is not that user's: root must not be led by others'
+    /// links into what they could not write themselves.
+    fn trusted(&self) -> Result<(), HostError> {
+        let Some(owner) = self.stranger else { return Ok(()) };
+        let found =
+            rustix::fs::fstat(self.here()).map_err(|e| refused("reach", self.path, &e.into()))?.st_uid;
+        if found == owner { Ok(()) } else { Err(HostError::Misled { path: self.path.clone(), owner }) }
+    }
+
     fn end(mut self, name: OsString) -> Result<Place, HostError> {
+        self.trusted()?;
         let dir = match self.stack.pop() {
             Some(dir) => dir,
             None => self.root.try_clone().map_err(|e| refused("reach", self.path, &e))?,
@@ -105,6 +118,7 @@ impl Walk<'_> {
         }
         match stat_in(self.here(), &part) {
             Err(Errno::NOENT) if manner == Manner::Making => {
+                self.trusted()?;
                 match rustix::fs::mkdirat(self.here(), &part, Mode::from_raw_mode(PARENT_MODE as RawMode)) {
                     Ok(()) | Err(Errno::EXIST) => self.again(part, error),
                     Err(e) => Err(refused("make the directory of", self.path, &e.into())),
@@ -132,14 +146,18 @@ impl Walk<'_> {
 
     /// When `part` is a link, puts the parts of its text before what is still to do.
     fn expand(&mut self, part: &OsStr) -> Result<bool, HostError> {
-        let target = match rustix::fs::readlinkat(self.here(), part, Vec::new()) {
-            Ok(target) => target,
-            Err(Errno::INVAL | Errno::NOENT) => return Ok(false),
+        let (target, owner) = match read_link(self.here(), part) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(false),
             Err(e) => return Err(refused("reach", self.path, &e.into())),
         };
         self.links += 1;
         if self.links > LINKS {
             return Err(HostError::LinkLoop { path: self.path.clone() });
+        }
+        let us = rustix::process::geteuid();
+        if us.is_root() && owner != us.as_raw() {
+            self.stranger.get_or_insert(owner);
         }
         let bytes = target.to_bytes();
         if bytes.starts_with(b"/") {
@@ -150,6 +168,21 @@ impl Walk<'_> {
         }
         Ok(true)
     }
+}
+
+/// Text and owner of the link `name`, of one and the same link; `None` when it is none.
+fn read_link(dir: &Dir, name: &OsStr) -> Result<Option<(CString, u32)>, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let link = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        Ok(link) => link,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let raw = rustix::fs::fstat(&link)?;
+    if FileType::from_raw_mode(raw.st_mode) != FileType::Symlink {
+        return Ok(None);
+    }
+    Ok(Some((rustix::fs::readlinkat(&link, "", Vec::new())?, raw.st_uid)))
 }
 
 /// What is at `name` in `dir`, itself.

@@ -149,7 +149,7 @@ impl File {
             return self.old_side(host, stat).map(Some);
         }
         let bytes = host.read(&self.path, FILE_BYTES)?;
-        Ok((bytes[..] != content[..]).then(|| Old { size: stat.size, bytes: Some(bytes) }))
+        Ok((bytes[..] != content[..]).then_some(Old { size: stat.size, bytes: Some(bytes) }))
     }
 
     fn old_side(&self, host: &dyn Host, stat: &Stat) -> Result<Old, Trouble> {

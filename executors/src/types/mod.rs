@@ -57,7 +57,7 @@ impl Resource {
             "exec" => Resource::Exec(exec::Exec::parse(&mut attributes)?),
             found => {
                 let nearest = nearest(found, schema::TYPES.iter().map(|t| t.name))
-                    .and_then(|near| schema::find(near))
+                    .and_then(schema::find)
                     .map(|t| t.name);
                 return Err(BadResource::Type { found: found.to_owned(), nearest });
             }

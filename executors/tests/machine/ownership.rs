@@ -70,6 +70,48 @@ fn root_applies_owners_below_a_root_that_has_accounts() {
 }
 
 #[test]
+fn root_is_not_led_astray_by_a_user_s_link() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    use std::os::unix::fs::{chown, lchown, symlink};
+    let mut real = Real::new();
+    let root = real.root();
+    for folder in ["home/alice/mine", "etc/root", "home/bob"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    let alice = Some(1000);
+    for at in ["home/alice", "home/alice/mine"] {
+        chown(root.join(at), alice, alice).unwrap();
+    }
+    chown(root.join("home/bob"), Some(1001), None).unwrap();
+    for (name, to) in
+        [("ssh", "/etc/root"), ("bob", "../bob"), ("up", "/"), ("own", "mine"), ("two", "roots")]
+    {
+        symlink(to, root.join("home/alice").join(name)).unwrap();
+        lchown(root.join("home/alice").join(name), alice, alice).unwrap();
+    }
+    symlink("/etc/root", root.join("home/alice/roots")).unwrap();
+    let at = |name: &str| file(&format!("/home/alice/{name}"), "x");
+    let steps = [
+        at("ssh/keys"),
+        at("ssh/new/keys"),
+        at("bob/keys"),
+        at("up/keys"),
+        at("two/keys"),
+        at("up/new/keys"),
+    ];
+    let report = run(&mut real.host, &steps);
+    assert_eq!(outcomes(&report), [Failed; 6], "{:?}", said(&report));
+    assert_eq!(
+        report.steps[0].message,
+        "/home/alice/ssh/keys leads through a link of user 1000 to a directory that is not theirs: not followed"
+    );
+    assert!(!root.join("etc/root/new").exists() && !root.join("new").exists());
+    assert_eq!(outcomes(&run(&mut real.host, &[at("own/keys"), at("roots/keys")])), [Created, Created]);
+}
+
+#[test]
 fn the_whole_machine_as_root_or_a_clear_refusal() {
     let folder = tempfile::tempdir().unwrap();
     let mut host = RealHost::system(&folder.path().join("kept")).unwrap();

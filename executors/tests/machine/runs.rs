@@ -196,6 +196,46 @@ fn a_full_disk_fails_the_step_and_leaves_the_old_content() {
     assert_eq!(outcomes(&run(&mut host, &steps)), [Same, Failed]);
 }
 
+/// A real small disk, where this machine lets us mount one.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &std::path::Path) -> Option<SmallDisk> {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"]).arg(at).stderr(std::process::Stdio::null());
+        mount.status().is_ok_and(|s| s.success()).then(|| SmallDisk(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_real_full_disk_fails_the_step_and_leaves_the_old_content() {
+    let mut real = Real::new();
+    let data = real.root().join("srv/tree/data");
+    std::fs::create_dir_all(&data).unwrap();
+    let Some(disk) = SmallDisk::mount(&data) else { return };
+    std::fs::write(data.join("app"), "old").unwrap();
+    let steps = [file("/srv/tree/data/app", &"long ".repeat(100_000)), file("/srv/tree/data/small", "x")];
+    let report = run(&mut real.host, &steps);
+    assert_eq!(outcomes(&report), [Failed, Created]);
+    assert!(report.steps[0].message.contains("no space left"), "{}", report.steps[0].message);
+    assert_eq!(std::fs::read(data.join("app")).unwrap(), b"old");
+    let names: Vec<_> = std::fs::read_dir(&data).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    // What is mounted inside a tree is not removed with it.
+    let gone = json!({"target_path": "/srv/tree", "state": "absent", "recurse": true});
+    let report = run(&mut real.host, &[step("tree", "directory", gone)]);
+    assert_eq!(outcomes(&report), [Failed]);
+    assert!(report.steps[0].message.contains("mounted"), "{}", report.steps[0].message);
+    assert_eq!(std::fs::read(data.join("app")).unwrap(), b"old");
+    drop(disk);
+}
+
 #[test]
 fn a_stop_ends_the_run_between_steps() {
     let options = Options::default();
