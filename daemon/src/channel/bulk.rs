@@ -25,6 +25,8 @@ const REFUSED: u8 = 1;
 const REFUSAL_TEXT: usize = 256;
 /// Bytes read from a reader at one time.
 const PIECE: usize = 64 * 1024;
+/// Pieces taken from the transport at one time, a packet's worth each.
+const READ_BATCH: usize = 32;
 /// Requests a stranger has per second, and at once.
 const STRANGER_ASKS: u32 = 2;
 
@@ -193,7 +195,8 @@ pub(crate) async fn fetch(
     if request.len() > limit {
         return Err(FetchError::RequestTooLong { found: request.len(), limit });
     }
-    let _slot = link.fetches.try_acquire().map_err(|_| FetchError::WeAreBusy { limit: shared.limits.fetches })?;
+    let _slot =
+        link.fetches.try_acquire().map_err(|_| FetchError::WeAreBusy { limit: shared.limits.fetches })?;
     let deadline = Instant::now() + shared.limits.transfer(max);
     let stall = shared.limits.stall;
     let opened = timeout(stall, link.connection.open_bi()).await.map_err(|_| FetchError::TimedOut)?;
@@ -203,11 +206,10 @@ pub(crate) async fn fetch(
         let _ = send.reset(VarInt::from_u32(code::BYE));
         return Err(why);
     }
-    let mut reader = AnswerReader { recv, stall, deadline };
-    match reader.status().await? {
-        GIVEN => reader.body(max).await.map_err(|e| e.or_too_long(max)),
-        REFUSED => {
-            let body = reader.body(4 + REFUSAL_TEXT).await.map_err(|_| FetchError::Malformed)?;
+    let mut reader = AnswerReader { recv, stall, deadline, chunks: vec![Bytes::new(); READ_BATCH] };
+    match reader.read(max, 4 + REFUSAL_TEXT).await? {
+        (GIVEN, body) => Ok(body),
+        (REFUSED, body) => {
             let (code, text) = body.split_first_chunk::<4>().ok_or(FetchError::Malformed)?;
             Err(FetchError::Refused { code: u32::from_be_bytes(*code), text: shown(text) })
         }
@@ -221,46 +223,44 @@ async fn ask(send: &mut SendStream, request: Vec<u8>, stall: Duration) -> Result
     send.finish().map_err(|_| FetchError::Gone)
 }
 
-impl FetchError {
-    fn or_too_long(self, max: usize) -> FetchError {
-        match self {
-            FetchError::TooLong { .. } => FetchError::TooLong { limit: max },
-            other => other,
-        }
-    }
-}
-
 /// An answer as it comes in.
 struct AnswerReader {
     recv: RecvStream,
     stall: Duration,
     deadline: Instant,
+    chunks: Vec<Bytes>,
 }
 
 impl AnswerReader {
-    async fn status(&mut self) -> Result<u8, FetchError> {
-        match self.read(1).await? {
-            Some(chunk) => Ok(chunk[0]),
-            None => Err(FetchError::Malformed),
-        }
-    }
-
-    async fn body(&mut self, max: usize) -> Result<Vec<u8>, FetchError> {
-        let mut body = Vec::with_capacity(max.min(PIECE));
-        while let Some(chunk) = self.read(usize::MAX).await? {
-            if body.len() + chunk.len() > max {
-                let _ = self.recv.stop(VarInt::from_u32(code::MISBEHAVED));
-                return Err(FetchError::TooLong { limit: max });
+    /// The status byte and the whole rest, of at most `max` bytes if it is given and `max_refusal` if it is a
+    /// refusal.
+    async fn read(&mut self, max: usize, max_refusal: usize) -> Result<(u8, Vec<u8>), FetchError> {
+        let (mut status, mut limit) = (None, 0);
+        let mut body = Vec::new();
+        while let Some(count) = self.next().await? {
+            for chunk in self.chunks.iter_mut().take(count).map(std::mem::take) {
+                let mut piece = &chunk[..];
+                if let (None, Some((first, rest))) = (status, piece.split_first()) {
+                    status = Some(*first);
+                    limit = if *first == GIVEN { max } else { max_refusal };
+                    body.reserve(limit.min(PIECE));
+                    piece = rest;
+                }
+                if body.len() + piece.len() > limit {
+                    let _ = self.recv.stop(VarInt::from_u32(code::MISBEHAVED));
+                    return Err(FetchError::TooLong { limit });
+                }
+                body.extend_from_slice(piece);
             }
-            body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        Ok((status.ok_or(FetchError::Malformed)?, body))
     }
 
-    async fn read(&mut self, most: usize) -> Result<Option<Bytes>, FetchError> {
+    /// The next pieces, and how many; none at the end.
+    async fn next(&mut self) -> Result<Option<usize>, FetchError> {
         let by = self.deadline.min(Instant::now() + self.stall);
-        match timeout_at(by, self.recv.read_chunk(most, true)).await {
-            Ok(Ok(chunk)) => Ok(chunk.map(|c| c.bytes)),
+        match timeout_at(by, self.recv.read_chunks(&mut self.chunks)).await {
+            Ok(Ok(count)) => Ok(count),
             Ok(Err(ReadError::ConnectionLost(_))) => Err(FetchError::Gone),
             Ok(Err(_)) => Err(FetchError::BrokenOff),
             Err(_) => Err(FetchError::TimedOut),

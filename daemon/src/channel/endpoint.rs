@@ -23,9 +23,7 @@ use super::bulk::{self, Answer, AnswerSender, FetchError, OpenAsk};
 use super::guard::{Guard, Permit, Verdict};
 use super::link::{self, Control, Link, shown};
 use super::tls::{self, Identity};
-use super::{
-    AskId, ChannelEvent, ConnId, DialError, Limits, LinkStats, Offer, Sink, Why, code, socket,
-};
+use super::{AskId, ChannelEvent, ConnId, DialError, Limits, LinkStats, Offer, Sink, Why, code, socket};
 
 /// Connection attempts that wait for the accepting task; more are refused by the transport.
 const INCOMING: usize = 256;
@@ -522,4 +520,3 @@ fn open(address: SocketAddr, server: Option<quinn::ServerConfig>) -> io::Result<
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-

@@ -113,8 +113,7 @@ mod tests {
     #[test]
     fn unproven_addresses_take_at_most_half() {
         let guard = Guard::new(8, 8);
-        let spoofed: Vec<_> =
-            (0..20).filter_map(|i| enter(&guard, &format!("10.0.0.{i}"), false)).collect();
+        let spoofed: Vec<_> = (0..20).filter_map(|i| enter(&guard, &format!("10.0.0.{i}"), false)).collect();
         assert_eq!((spoofed.len(), guard.held()), (4, 4));
         assert!(matches!(guard.judge(ip("10.0.0.9"), false), Verdict::Retry));
         let proven: Vec<_> = (0..20).filter_map(|i| enter(&guard, &format!("10.1.0.{i}"), true)).collect();

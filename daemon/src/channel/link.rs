@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use vigo_base::PublicKey;
 
 use super::endpoint::{SendError, Shared};
-use super::frame::Deframer;
+use super::frame::{BadFrame, Deframer};
 use super::guard::Permit;
 use super::{ChannelEvent, ConnId, LinkStats, Why, bulk, code};
 
@@ -27,6 +27,8 @@ use super::{ChannelEvent, ConnId, LinkStats, Why, bulk, code};
 const REASON_BYTES: usize = 256;
 /// Frames handed to the transport at one time.
 const WRITE_BATCH: usize = 16;
+/// Pieces taken from the transport at one time, a packet's worth each.
+const READ_BATCH: usize = 32;
 
 /// The control stream, both directions.
 pub(crate) type Control = (SendStream, RecvStream);
@@ -322,30 +324,41 @@ pub(crate) async fn open_control(connection: &Connection) -> Result<Control, Con
 /// Reads frames and hands them to the driver, until the connection has ended.
 async fn read_frames(shared: &Shared, link: &Link, mut recv: RecvStream) -> Why {
     let mut deframer = Deframer::new(shared.limits.frame_bytes);
+    let mut chunks = vec![Bytes::new(); READ_BATCH];
     let mut read = 0;
     loop {
-        let chunk = match recv.read_chunk(usize::MAX, true).await {
-            Ok(Some(chunk)) => chunk.bytes,
+        let count = match recv.read_chunks(&mut chunks).await {
+            Ok(Some(count)) => count,
             Ok(None) => return peer_finished(shared, link).await,
             Err(ReadError::ConnectionLost(error)) => return link.why(&error),
             Err(error) => return misbehaved(link, error.to_string()),
         };
-        let mut rest = &chunk[..];
-        loop {
-            let bytes = match deframer.next(&mut rest) {
-                Ok(Some(bytes)) => bytes,
-                Ok(None) => break,
-                Err(bad) => return misbehaved(link, bad.to_string()),
-            };
-            read += bytes.len();
-            if !shared.tell(ChannelEvent::Frame { conn: link.id, bytes }).await {
-                link.close(Why::Closed { code: code::BYE, text: "shutting down".into() });
-            }
-            if read >= shared.limits.stranger_bytes && !link.is_admitted() {
-                wait_for_admission(link).await;
+        for chunk in chunks.iter_mut().take(count).map(std::mem::take) {
+            if let Err(bad) = pass_on(shared, link, &mut deframer, &mut read, &chunk).await {
+                return misbehaved(link, bad.to_string());
             }
         }
     }
+}
+
+/// Hands the frames that `chunk` completes to the driver; `read` counts what a stranger has said.
+async fn pass_on(
+    shared: &Shared,
+    link: &Link,
+    deframer: &mut Deframer,
+    read: &mut usize,
+    mut chunk: &[u8],
+) -> Result<(), BadFrame> {
+    while let Some(bytes) = deframer.next(&mut chunk)? {
+        *read = read.saturating_add(bytes.len());
+        if !shared.tell(ChannelEvent::Frame { conn: link.id, bytes }).await {
+            link.close(Why::Closed { code: code::BYE, text: "shutting down".into() });
+        }
+        if *read >= shared.limits.stranger_bytes && !link.is_admitted() {
+            wait_for_admission(link).await;
+        }
+    }
+    Ok(())
 }
 
 /// A stranger that has said enough is not read any further.

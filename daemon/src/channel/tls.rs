@@ -108,12 +108,7 @@ impl Identity {
     }
 
     fn verifier(&self, expect: Option<PublicKey>, seen: Arc<OnceLock<PublicKey>>) -> Arc<Verifier> {
-        Arc::new(Verifier {
-            provider: self.provider.clone(),
-            verified: self.verified.clone(),
-            expect,
-            seen,
-        })
+        Arc::new(Verifier { provider: self.provider.clone(), verified: self.verified.clone(), expect, seen })
     }
 
     /// A client that would resume a session if the server let it.

@@ -172,8 +172,7 @@ fn no_session_is_resumed() {
     config.transport_config(Arc::new(quinn::TransportConfig::default()));
     for round in 1..=3 {
         let _context = RUNTIME.enter();
-        let connecting =
-            rogue.endpoint.connect_with(config.clone(), node.address, tls::SERVER_NAME).unwrap();
+        let connecting = rogue.endpoint.connect_with(config.clone(), node.address, tls::SERVER_NAME).unwrap();
         let connecting = match connecting.into_0rtt() {
             Ok(_) => panic!("the server gave a ticket: a session can be resumed"),
             Err(connecting) => connecting,

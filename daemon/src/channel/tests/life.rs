@@ -170,8 +170,7 @@ fn nobody_there_is_a_timeout() {
 fn a_node_that_does_not_listen_still_dials() {
     let b = Node::new(2, Limits::default());
     let (sender, events) = sync_channel(16);
-    let a =
-        Channel::bind(RUNTIME.handle(), &[], &key(1), Limits::default(), sink_to(sender)).unwrap();
+    let a = Channel::bind(RUNTIME.handle(), &[], &key(1), Limits::default(), sink_to(sender)).unwrap();
     assert_eq!(a.addresses(), []);
     a.dial(b.address, Some(b.key));
     assert!(matches!(events.recv_timeout(PATIENCE), Ok(ChannelEvent::Up { dialed: true, .. })));

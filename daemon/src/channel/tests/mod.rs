@@ -47,8 +47,7 @@ impl Node {
     fn with_room(seed: u8, limits: Limits, events: usize) -> Node {
         let (sender, events) = sync_channel(events);
         let listen = [loopback()];
-        let channel =
-            Channel::bind(RUNTIME.handle(), &listen, &key(seed), limits, sink_to(sender)).unwrap();
+        let channel = Channel::bind(RUNTIME.handle(), &listen, &key(seed), limits, sink_to(sender)).unwrap();
         Node { address: channel.addresses()[0], channel, events, key: key(seed).public() }
     }
 
