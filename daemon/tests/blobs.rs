@@ -158,7 +158,7 @@ fn an_outline_or_reference_that_lies_is_refused() {
         partial.write_chunk(index, chunk(&bytes, &outline, index)).unwrap();
     }
     assert!(
-        matches!(partial.finish(), Err(BlobError::WrongBlob { expected, found }) if expected == lie && found == blob)
+        matches!(partial.finish(), Err(BlobError::WrongBlob { expected, found }) if *expected == lie && *found == blob)
     );
     // Right bytes, cut where FastCDC does not cut.
     let odd = Outline { chunks: bytes.chunks(CHUNK_MIN).map(|c| (Hash::of(c), c.len() as u32)).collect() };
@@ -234,7 +234,7 @@ fn a_crash_between_any_two_steps_loses_nothing_and_serves_nothing_wrong() {
     let temporary = ("0.tmp".to_string(), b"half".to_vec());
     let cut_plan = (plan.0.clone(), plan.1[..plan.1.len() / 2].to_vec());
     // (files, whole afterwards, can be resumed afterwards)
-    let states: Vec<(Vec<&(String, Vec<u8>)>, bool, bool)> = vec![
+    let states = vec![
         (vec![&temporary], false, false),
         (vec![&plan], false, true),
         (vec![&plan, &part], false, true),

@@ -76,7 +76,7 @@ pub enum BlobError {
         /// The blob.
         blob: BlobRef,
         /// What is wrong with it.
-        source: BadOutline,
+        source: Box<BadOutline>,
     },
     /// Every chunk is right, yet the blob is not: the statement that names it contradicts itself.
     #[error(
@@ -84,9 +84,9 @@ pub enum BlobError {
     )]
     WrongBlob {
         /// What was to be fetched.
-        expected: BlobRef,
+        expected: Box<BlobRef>,
         /// What its chunks make.
-        found: BlobRef,
+        found: Box<BlobRef>,
     },
     /// Chunks are missing.
     #[error("{blob} lacks {missing} chunks still")]

@@ -49,7 +49,7 @@ pub(super) struct Progress {
 
 /// Begins or resumes.
 pub(super) fn open(store: &BlobStore, blob: BlobRef, outline: Outline) -> Result<Partial, BlobError> {
-    outline.check(&blob).map_err(|source| BlobError::Outline { blob, source })?;
+    outline.check(&blob).map_err(|source| BlobError::Outline { blob, source: Box::new(source) })?;
     {
         let mut index = store.index();
         match index.partials.get(&blob.exchange) {
@@ -226,7 +226,7 @@ impl Partial {
                 return Err(BlobError::Incomplete { blob, missing });
             }
             self.abandon()?;
-            return Err(BlobError::WrongBlob { expected: blob, found });
+            return Err(BlobError::WrongBlob { expected: Box::new(blob), found: Box::new(found) });
         }
         let mut index = store.index();
         // Outline first: a blob under its name always has one. The plan goes last, and is swept if it stays.

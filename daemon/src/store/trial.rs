@@ -5,6 +5,7 @@
 //! over what could still be saved. What is written here never reaches the storage below.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -111,14 +112,15 @@ impl<B: StorageBackend> StorageBackend for Trial<B> {
         let shown = state.shown;
         let mut done = 0;
         for (block, inside, take) in blocks(offset, data.len()) {
-            if !state.blocks.contains_key(&block) {
-                let mut bytes = vec![0; BLOCK].into_boxed_slice();
-                self.read_below(shown, block * BLOCK as u64, &mut bytes)?;
-                state.blocks.insert(block, bytes);
-            }
-            if let Some(bytes) = state.blocks.get_mut(&block) {
-                bytes[inside..inside + take].copy_from_slice(&data[done..done + take]);
-            }
+            let bytes = match state.blocks.entry(block) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(free) => {
+                    let mut bytes = vec![0; BLOCK].into_boxed_slice();
+                    self.read_below(shown, block * BLOCK as u64, &mut bytes)?;
+                    free.insert(bytes)
+                }
+            };
+            bytes[inside..inside + take].copy_from_slice(&data[done..done + take]);
             done += take;
         }
         state.len = state.len.max(offset + data.len() as u64);
