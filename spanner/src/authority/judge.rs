@@ -99,8 +99,9 @@ impl<D: Dag> SpaceJudge<'_, D> {
         }
         let mut allowed = operator.granted.allow(right, target);
         for n in self.authority.narrowings.get(&under).into_iter().flatten() {
-            let binds = n.depth < operator.depth && !n.grants.allow(right, target);
-            allowed &= !(binds && !self.seen(n.id, &n.seen, &id));
+            if n.depth < operator.depth && !n.grants.allow(right, target) {
+                allowed &= self.seen(n.id, &n.seen, &id);
+            }
         }
         match allowed {
             true => Ok(()),
