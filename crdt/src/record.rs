@@ -92,8 +92,7 @@ impl Unverified {
         let space = std::str::from_utf8(space).ok().and_then(|s| s.parse().ok());
         let space = space.ok_or(BadRecord::Malformed("not a space"))?;
         let key = take::<32>(&mut rest)?;
-        let author =
-            PublicKey::from_bytes(key).map_err(|why| BadRecord::Signature { author: key, why })?;
+        let author = PublicKey::from_bytes(key).map_err(|why| BadRecord::Signature { author: key, why })?;
         let seq = u64::from_be_bytes(take(&mut rest)?);
         let kind = u16::from_be_bytes(take(&mut rest)?);
         let length = u32::from_be_bytes(take(&mut rest)?) as usize;
@@ -114,9 +113,24 @@ impl Unverified {
         self.0.id
     }
 
+    /// Under what a [`crate::Replica`] would file it: a statement's own id, or the record's.
+    pub fn key(&self) -> Hash {
+        let parts = &self.0;
+        if parts.kind == crate::statement::STATEMENT {
+            Hash::of(&parts.bytes[parts.payload_at..parts.bytes.len() - SIGNATURE])
+        } else {
+            parts.id
+        }
+    }
+
     /// The space it claims to be of.
     pub fn space(&self) -> &Space {
         &self.0.space
+    }
+
+    /// Who is said to have signed it.
+    pub fn author(&self) -> PublicKey {
+        self.0.author
     }
 
     /// Checks the signature.
@@ -260,7 +274,10 @@ mod tests {
         let r = record();
         let back = Unverified::decode(r.bytes()).unwrap().verify(&fleet()).unwrap();
         assert_eq!(back, r);
-        assert_eq!((back.seq(), back.kind(), back.stamp(), back.payload()), (7, 3, Stamp(5), &b"payload"[..]));
+        assert_eq!(
+            (back.seq(), back.kind(), back.stamp(), back.payload()),
+            (7, 3, Stamp(5), &b"payload"[..])
+        );
         assert_eq!(r.bytes().len(), FIXED + "status".len() + "payload".len());
         assert!(FIXED + crate::space::SPACE_BYTES <= 250, "the envelope stays small");
     }

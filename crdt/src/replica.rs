@@ -9,6 +9,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use vigo_base::{Hash, PublicKey, limits};
 
@@ -92,7 +93,7 @@ struct Author {
 struct Set {
     held: BTreeMap<Hash, Held>,
     authors: BTreeMap<PublicKey, Author>,
-    sealed: OnceCell<(Sealed, Hash)>,
+    sealed: OnceCell<(Arc<Sealed>, Hash)>,
 }
 
 /// All records of one node.
@@ -234,8 +235,9 @@ impl Replica {
     }
 
     /// The offered keys of a space, sealed for reconciliation. Made when asked for, kept until a change.
-    pub fn sealed(&self, space: &Space) -> Option<&Sealed> {
-        self.spaces.get(space).map(|set| &set.sealed().0)
+    pub fn sealed(&self, space: &Space) -> Arc<Sealed> {
+        let set = self.spaces.get(space);
+        set.map_or_else(|| Arc::new(Sealed::of([])), |set| set.sealed().0.clone())
     }
 }
 
@@ -244,7 +246,7 @@ fn empty_digest() -> Hash {
 }
 
 impl Set {
-    fn sealed(&self) -> &(Sealed, Hash) {
+    fn sealed(&self) -> &(Arc<Sealed>, Hash) {
         self.sealed.get_or_init(|| {
             let offered = || self.held.iter().filter(|(_, held)| held.offered);
             let parts: Vec<&[u8]> = offered().map(|(key, _)| key.0.as_slice()).collect();
@@ -252,7 +254,7 @@ impl Set {
                 Form::Statement { at, .. } => (at, *key),
                 _ => (held.record.stamp().0, *key),
             });
-            (Sealed::of(items), Hash::of_parts(&parts))
+            (Arc::new(Sealed::of(items)), Hash::of_parts(&parts))
         })
     }
 }

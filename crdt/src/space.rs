@@ -62,7 +62,11 @@ impl FromStr for Space {
     fn from_str(text: &str) -> Result<Space, BadSpace> {
         let fits = (1..=SPACE_BYTES).contains(&text.len());
         let clean = text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'/'));
-        if fits && clean { Ok(Space(Arc::from(text))) } else { Err(BadSpace(text.chars().take(120).collect())) }
+        if fits && clean {
+            Ok(Space(Arc::from(text)))
+        } else {
+            Err(BadSpace(text.chars().take(120).collect()))
+        }
     }
 }
 

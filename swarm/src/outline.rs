@@ -11,6 +11,7 @@
 
 use fastcdc::v2020::FastCDC;
 use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
 
 use vigo_base::Hash;
 use vigo_base::codec::{self, BadBytes};
@@ -18,7 +19,9 @@ use vigo_base::hash::Hasher;
 use vigo_base::limits::{CHUNK_AVERAGE, CHUNK_MAX, CHUNK_MIN, OUTLINE_BYTES};
 
 /// What a signed statement names when it means a blob.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize,
+)]
 pub struct BlobRef {
     /// The SHA-256 of the blob's bytes.
     #[n(0)]
@@ -32,7 +35,7 @@ pub struct BlobRef {
 }
 
 /// The chunks of a blob, in order: hash and length in bytes of each. A blob of no bytes has no chunks.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
 pub struct Outline {
     /// Hash and length in bytes of each chunk.
     #[n(0)]

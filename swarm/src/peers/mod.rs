@@ -109,6 +109,11 @@ impl Peers {
         Peers { me, dice, book, dialing: BTreeMap::new(), urgent: BTreeSet::new(), rotate_at: None }
     }
 
+    /// Our own papers say what we are: it decides whom we keep.
+    pub fn become_kind(&mut self, kind: Kind) {
+        self.me.kind = kind;
+    }
+
     /// The address book, to look at and to keep.
     pub fn book(&self) -> &Book {
         &self.book

@@ -1,0 +1,101 @@
+//! What a node starts from: its key, what its store held, and what its operator configured.
+//!
+//! Nothing here touches a disk; the driver has read everything. Records come from our own store, where their
+//! ids were checked, so their signatures are not checked again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vigo_base::{Hostname, PublicKey, SecretKey, SpannerId};
+use vigo_spanner::Token;
+use vigo_swarm::outline::BlobRef;
+
+/// The names of what a node keeps in its store beside records.
+pub mod meta {
+    /// The fleet's id, 32 bytes.
+    pub const SPANNER: &str = "spanner";
+    /// This node's encoded papers.
+    pub const PAPERS: &str = "papers";
+    /// The publish that this node last converged to: epoch (8 bytes, big-endian) and id.
+    pub const FLOOR: &str = "floor";
+    /// The address book.
+    pub const BOOK: &str = "book";
+    /// The last run register, so that a restart goes on counting.
+    pub const RUN: &str = "run";
+    /// The publishes that this node keeps whole until two bolts hold them: their ids.
+    pub const CUSTODY: &str = "custody";
+}
+
+/// Everything a node starts from.
+#[derive(Debug)]
+pub struct Boot {
+    /// The node's private key.
+    pub key: SecretKey,
+    /// The seed of its choices.
+    pub seed: [u8; 32],
+    /// The encoded records of the store.
+    pub records: Vec<Arc<[u8]>>,
+    /// The other values of the store, by the names in [`meta`].
+    pub meta: BTreeMap<String, Vec<u8>>,
+    /// The blobs that are held whole.
+    pub blobs: Vec<BlobRef>,
+    /// What its operator configured.
+    pub options: Options,
+}
+
+/// What the operator of the machine configured.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where this node can be reached, `host:port`; empty if it can only dial out.
+    pub addresses: Vec<String>,
+    /// Where other members may be reached, with the key that must answer if it is known.
+    pub peers: Vec<(String, Option<PublicKey>)>,
+    /// The version of the program.
+    pub version: String,
+    /// How to join, for a node that belongs to no fleet yet.
+    pub join: Option<Join>,
+    /// Seconds between two runs; the fleet setting if none.
+    pub interval: Option<u64>,
+    /// Seconds by which a run is delayed at most; the fleet setting if none.
+    pub splay: Option<u64>,
+}
+
+/// How a node without a fleet joins one.
+#[derive(Debug, Clone)]
+pub enum Join {
+    /// With an invitation.
+    Token {
+        /// The invitation.
+        token: Token,
+        /// The name it would like.
+        name: Hostname,
+    },
+    /// By asking; an operator decides.
+    Ask {
+        /// Bolts' addresses.
+        addresses: Vec<String>,
+        /// The name it would like.
+        name: Hostname,
+        /// Whether it would be a bolt.
+        bolt: bool,
+        /// The fleet it means, if it knows one: any other is refused.
+        spanner: Option<SpannerId>,
+    },
+}
+
+/// A store that a node cannot start from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadBoot {
+    /// The store belongs to no fleet, and nobody said how to join one.
+    #[error("this node belongs to no fleet: run `vigo init` for a new one, or `vigo join TOKEN`")]
+    NoFleet,
+    /// The fleet's id in the store is damaged.
+    #[error("the store's note of the fleet it belongs to is damaged")]
+    BadFleet,
+    /// The store belongs to a fleet, and joining another was asked for.
+    #[error("this state belongs to the fleet {ours}: to join another, use another state directory")]
+    OtherFleet {
+        /// The fleet in the store.
+        ours: SpannerId,
+    },
+}

@@ -1,0 +1,352 @@
+//! Records: from bytes to a verdict, to the store, to other peers; and the writing of our own.
+//!
+//! The order is always the same: size and encoding, whether it is known (before the expensive check), the
+//! signature, whether this node holds that space, whether its author or signer is known, and only then the set.
+//! What is new is persisted and passed on to those who hold that space too; because persisting comes first among
+//! the outputs, nobody hears of a record before it is durable.
+//!
+//! Our own records wait in the [`Pen`] until a peer has said which of ours it has seen: a node that comes back
+//! with an old disk must not use a sequence twice.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use vigo_base::{Hash, PublicKey, SpannerId, Time, limits, time};
+use vigo_crdt::replica::{Form, Refusal};
+use vigo_crdt::{Record, Space, Statement, Unverified, Verdict, register};
+use vigo_spanner::spend::{FORK, SPEND, STATEMENT};
+use vigo_spanner::{ForkProof, SpendRecord, may_push};
+use vigo_swarm::frame::{Bytes, Frame, Head};
+use vigo_swarm::ids::ConnId;
+
+use crate::io::{Output, StoreOp};
+use crate::node::{Node, Out};
+
+/// How long a node that knows others waits for one of them before it writes.
+const PATIENCE: u64 = time::secs(10);
+
+/// Records whose author or signer is not known yet.
+#[derive(Debug, Default)]
+pub(crate) struct Parked(VecDeque<Record>);
+
+/// Our own records that are not written yet.
+#[derive(Debug, Default)]
+pub(crate) struct Pen {
+    /// Until when to wait for a peer's word; none when writing is free.
+    pub waits: Option<Time>,
+    waiting: VecDeque<(Space, u16, Vec<u8>)>,
+    /// The highest sequence of ours that anybody has seen, by space.
+    seen: BTreeMap<Space, u64>,
+}
+
+impl Pen {
+    pub fn next_wake(&self) -> Option<Time> {
+        self.waits
+    }
+}
+
+fn refused(why: impl Into<String>, senders_fault: bool) -> Verdict {
+    Verdict::Refused(Refusal { why: why.into(), senders_fault })
+}
+
+impl Node {
+    /// Records pushed by a peer, or sent because we asked.
+    pub(crate) fn pushed(&mut self, now: Time, conn: ConnId, records: &[Bytes], out: &mut Out) {
+        if records.len() > limits::PUSH_RECORDS {
+            return self.misbehaved(now, conn, format!("{} records in one frame", records.len()), out);
+        }
+        for bytes in records {
+            if let Verdict::Refused(Refusal { why, senders_fault: true }) =
+                self.take(now, Some(conn), bytes, out)
+            {
+                return self.misbehaved(now, conn, why, out);
+            }
+        }
+    }
+
+    /// Takes one encoded record.
+    pub(crate) fn take(&mut self, now: Time, from: Option<ConnId>, bytes: &[u8], out: &mut Out) -> Verdict {
+        let Some(spanner) = self.spanner() else { return refused("no fleet yet", false) };
+        let unverified = match Unverified::decode(bytes) {
+            Ok(unverified) => unverified,
+            Err(e) => return refused(e.to_string(), true),
+        };
+        if !self.holds(unverified.space()) {
+            return refused("a space that this node does not hold", false);
+        }
+        if let Some(session) = from.and_then(|conn| self.sessions.get(&conn))
+            && let Err(denied) =
+                may_push(&session.who(), unverified.space(), &unverified.author(), self.here())
+        {
+            return refused(denied.to_string(), true);
+        }
+        if self.replica.contains(unverified.space(), &unverified.key()) {
+            return Verdict::Known;
+        }
+        let record = match unverified.verify(&spanner) {
+            Ok(record) => record,
+            Err(e) => return refused(e.to_string(), true),
+        };
+        let verdict = self.consider(now, from, record, &spanner, out);
+        if verdict == Verdict::New
+            && let Some(session) = from.and_then(|conn| self.sessions.get(&conn))
+        {
+            self.heard.insert(session.key, now);
+        }
+        verdict
+    }
+
+    /// Whether this node keeps records of a space.
+    fn holds(&self, space: &Space) -> bool {
+        let everyone = [Space::admissions(), Space::config(), Space::settings()];
+        everyone.contains(space) || self.is_bolt()
+    }
+
+    /// Judges a record whose signature holds.
+    fn consider(
+        &mut self,
+        now: Time,
+        from: Option<ConnId>,
+        record: Record,
+        spanner: &SpannerId,
+        out: &mut Out,
+    ) -> Verdict {
+        match self.form_of(&record, spanner) {
+            Ok(Some(form)) => self.file(now, from, record, form, out),
+            Ok(None) => {
+                self.ask_for_what_is_missing(from, &record, out);
+                if self.parked.0.len() >= limits::PARKED_RECORDS {
+                    self.parked.0.pop_front();
+                }
+                if !self.parked.0.iter().any(|r| r.id() == record.id()) {
+                    self.parked.0.push_back(record);
+                }
+                Verdict::Waiting
+            }
+            Err(refusal) => Verdict::Refused(refusal),
+        }
+    }
+
+    /// What a record is to its space; none if that cannot be said yet.
+    fn form_of(&self, record: &Record, spanner: &SpannerId) -> Result<Option<Form>, Refusal> {
+        let fault = |why: String| Refusal { why, senders_fault: true };
+        let Some(trust) = &self.trust else { return Ok(None) };
+        let (space, kind) = (record.space(), record.kind());
+        let operators = [Space::admissions(), Space::config(), Space::settings()].contains(space);
+        if operators && kind == STATEMENT {
+            let statement = self.read_statement(record, spanner).map_err(fault)?;
+            let known = trust.knows_signer(&statement.signer()) || statement.id() == spanner.0;
+            return Ok(known.then_some(Form::Statement { id: statement.id(), at: statement.at().0 }));
+        }
+        if *space == Space::admissions() && kind == FORK {
+            ForkProof::read(record.payload(), spanner).map_err(|e| fault(e.to_string()))?;
+            return Ok(Some(Form::Single));
+        }
+        if kind == SPEND && (*space == Space::admissions() || *space == Space::envoys()) {
+            let spend = SpendRecord::read(record, spanner).map_err(|e| fault(e.to_string()))?;
+            let known = trust.admissions.statements().contains_key(&spend.spend().invite);
+            return Ok(known.then_some(Form::Single));
+        }
+        let member = self.known_member(&record.author());
+        if *space == Space::status() && kind == register::REGISTER {
+            let (slot, value) = register::read(record).map_err(|e| fault(e.to_string()))?;
+            if value.len() > vigo_content::status::VALUE_BYTES {
+                return Err(fault(format!("a status of {} bytes", value.len())));
+            }
+            return Ok(member.filter(|m| m.is_active()).map(|_| Form::Register(slot)));
+        }
+        Ok(member.map(|_| Form::Opaque))
+    }
+
+    /// Reads the statement in a record.
+    pub(crate) fn read_statement(&self, record: &Record, spanner: &SpannerId) -> Result<Statement, String> {
+        let read = match *record.space() == Space::admissions() {
+            true => vigo_spanner::act::read_statement(record.payload(), spanner),
+            false => Statement::decode(record.payload(), record.space(), spanner),
+        };
+        read.map_err(|e| e.to_string())
+    }
+
+    /// Asks whoever sent a record that must wait for what it waits for.
+    fn ask_for_what_is_missing(&self, from: Option<ConnId>, record: &Record, out: &mut Out) {
+        let (Some(conn), Some(spanner)) = (from, self.spanner()) else { return };
+        let missing = match record.kind() {
+            STATEMENT => self.read_statement(record, &spanner).ok().map(|s| s.under()),
+            SPEND => SpendRecord::read(record, &spanner).ok().map(|s| s.spend().invite),
+            _ => None,
+        };
+        if let Some(id) = missing {
+            self.send(conn, &Frame::Want(Space::admissions(), vec![id]), out);
+        }
+    }
+
+    /// Files a record that may be there, persists it, passes it on, and remembers what to draw from it.
+    fn file(
+        &mut self,
+        now: Time,
+        from: Option<ConnId>,
+        record: Record,
+        form: Form,
+        out: &mut Out,
+    ) -> Verdict {
+        let inserted = self.replica.insert(record.clone(), form);
+        if let Some(other) = inserted.fork {
+            self.found_fork(now, record.clone(), other, out);
+        }
+        if inserted.verdict != Verdict::New {
+            return inserted.verdict;
+        }
+        self.clock.hear(now, record.stamp());
+        let mut ops = vec![StoreOp::Put { id: record.id(), bytes: record.bytes().clone() }];
+        ops.extend(inserted.dropped.map(|id| StoreOp::Remove { id }));
+        out.push(Output::Persist(ops));
+        if record.author() == self.me {
+            let seen = self.pen.seen.entry(record.space().clone()).or_default();
+            *seen = (*seen).max(record.seq());
+        }
+        if *record.space() == Space::admissions() || *record.space() == Space::envoys() {
+            self.trust_insert(&record);
+        }
+        self.pass_on(from, &record, out);
+        self.touched.insert(record.space().clone());
+        Verdict::New
+    }
+
+    /// Sends a new record to every connected member that holds its space, but not back.
+    fn pass_on(&self, from: Option<ConnId>, record: &Record, out: &mut Out) {
+        let for_all = [Space::admissions(), Space::config(), Space::settings()].contains(record.space());
+        let frame: std::sync::Arc<[u8]> =
+            Frame::Push(vec![Bytes::from(record.bytes().to_vec())]).encode().into();
+        for session in self.sessions.values() {
+            let holds = session.member().is_some() && (for_all || session.is_bolt());
+            if holds && Some(session.conn) != from && session.key != record.author() {
+                Node::send_bytes(session.conn, frame.clone(), out);
+            }
+        }
+    }
+
+    /// Looks again at what waited for an author or a signer.
+    pub(crate) fn retry_parked(&mut self, now: Time, out: &mut Out) {
+        let Some(spanner) = self.spanner() else { return };
+        for record in std::mem::take(&mut self.parked.0) {
+            let _ = self.consider(now, None, record, &spanner, out);
+        }
+    }
+
+    /// Answers a request for records by key.
+    pub(crate) fn wanted(&mut self, now: Time, conn: ConnId, space: &Space, keys: &[Hash], out: &mut Out) {
+        if keys.len() > limits::WANT_RECORDS {
+            return self.misbehaved(now, conn, format!("{} records asked for in one frame", keys.len()), out);
+        }
+        let found = keys.iter().filter_map(|key| self.replica.get(space, key)).cloned().collect();
+        self.send_records(conn, found, out);
+    }
+
+    /// Sends records in as many frames as they need.
+    pub(crate) fn send_records(&self, conn: ConnId, records: Vec<Record>, out: &mut Out) {
+        let (mut batch, mut size) = (Vec::new(), 0);
+        for record in records {
+            let bytes = record.bytes();
+            if !batch.is_empty()
+                && (size + bytes.len() > limits::FRAME_BYTES / 2 || batch.len() >= limits::PUSH_RECORDS)
+            {
+                self.send(conn, &Frame::Push(std::mem::take(&mut batch)), out);
+                size = 0;
+            }
+            size += bytes.len() + 8;
+            batch.push(Bytes::from(bytes.to_vec()));
+        }
+        if !batch.is_empty() {
+            self.send(conn, &Frame::Push(batch), out);
+        }
+    }
+
+    /// Writes a record of our own, now or when it is known that its sequence is free.
+    pub(crate) fn write(&mut self, now: Time, space: Space, kind: u16, payload: Vec<u8>, out: &mut Out) {
+        if self.trust.as_ref().is_none_or(|trust| !trust.in_standing()) {
+            return;
+        }
+        if self.pen.waits.is_some() {
+            // Of a register only the last value is worth keeping.
+            let same = |w: &(Space, u16, Vec<u8>)| {
+                w.0 == space && w.1 == kind && kind == register::REGISTER && w.2.get(..2) == payload.get(..2)
+            };
+            self.pen.waiting.retain(|w| !same(w));
+            if self.pen.waiting.len() < 256 {
+                self.pen.waiting.push_back((space, kind, payload));
+            }
+            return;
+        }
+        self.write_now(now, space, kind, payload, out);
+    }
+
+    fn write_now(&mut self, now: Time, space: Space, kind: u16, payload: Vec<u8>, out: &mut Out) {
+        let Some(spanner) = self.spanner() else { return };
+        let held = self.replica.head(&space, &self.me).map_or(0, |(seq, _)| seq);
+        let seq = held.max(self.pen.seen.get(&space).copied().unwrap_or(0)) + 1;
+        let stamp = self.clock.tick(self.wall(now));
+        match Record::sign(&self.key, &spanner, space, seq, kind, stamp, payload) {
+            Ok(record) => {
+                let form = match self.form_of(&record, &spanner) {
+                    Ok(Some(form)) => form,
+                    Ok(None) | Err(_) if kind == register::REGISTER => {
+                        let slot = register::read(&record).map_or(0, |(slot, _)| slot);
+                        Form::Register(slot)
+                    }
+                    _ => return self.note("a record of our own has no place yet: dropped", out),
+                };
+                self.file(now, None, record, form, out);
+            }
+            Err(e) => self.note(format!("a record of our own cannot be made: {e}"), out),
+        }
+    }
+
+    /// A peer says which of our records it has seen.
+    pub(crate) fn pen_heard_heads(&mut self, now: Time, conn: ConnId, heads: &[Head], out: &mut Out) {
+        for head in heads.iter().take(16) {
+            let ours = self.replica.head(&head.space, &self.me);
+            let seen = self.pen.seen.entry(head.space.clone()).or_default();
+            *seen = (*seen).max(head.seq);
+            match ours {
+                Some((seq, id)) if seq == head.seq && id != head.id => {
+                    // The same sequence, another record: ask for it, its arrival proves the fork.
+                    self.send(conn, &Frame::Want(head.space.clone(), vec![head.id]), out);
+                }
+                Some((seq, _)) if seq >= head.seq => {}
+                _ => {
+                    let text = format!("our disk is older than what peers have seen of us in {}", head.space);
+                    self.note(text, out);
+                    self.send(conn, &Frame::Want(head.space.clone(), vec![head.id]), out);
+                }
+            }
+        }
+        self.pen.waits = None;
+        self.pen_flush(now, out);
+    }
+
+    pub(crate) fn pen_wake(&mut self, now: Time, out: &mut Out) {
+        if self.pen.waits.is_some_and(|until| now >= until) {
+            self.pen.waits = None;
+            self.pen_flush(now, out);
+        }
+    }
+
+    /// Starts waiting for a peer's word before anything is written.
+    pub(crate) fn pen_wait(&mut self, now: Time) {
+        self.pen.waits = Some(now.after(PATIENCE));
+    }
+
+    pub(crate) fn pen_flush(&mut self, now: Time, out: &mut Out) {
+        if self.pen.waits.is_some() {
+            return;
+        }
+        for (space, kind, payload) in std::mem::take(&mut self.pen.waiting) {
+            self.write_now(now, space, kind, payload, out);
+        }
+    }
+
+    /// Whose registers a bolt holds: for listings.
+    pub(crate) fn register_value(&self, author: &PublicKey, slot: u16) -> Option<&[u8]> {
+        let record = self.replica.register(&Space::status(), author, slot)?;
+        register::read(record).ok().map(|(_, value)| value)
+    }
+}

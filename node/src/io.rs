@@ -1,0 +1,376 @@
+//! The whole contract of a node: what can happen to it, and what it wants done.
+//!
+//! Inputs are plain data, so that a running node can write them to a file and `simnet` can replay them.
+//!
+//! **The driver's rule**: outputs are performed in the order in which they were written, and nothing behind an
+//! [`Output::Persist`] happens before that is durable. So a record is on disk before it is acknowledged or passed
+//! on, and all writes of one wake-up share a commit. Everything else may be lost: the node repairs it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use vigo_base::{Hash, PublicKey};
+use vigo_stacks::plan::Plan;
+use vigo_stacks::report::RunReport;
+use vigo_swarm::ids::{ConnId, OpId};
+use vigo_swarm::outline::BlobRef;
+
+pub use crate::content::Outlined;
+
+use crate::command::{Command, Refusal, Reply};
+
+/// A request of the local API that waits for its reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CommandId(pub u64);
+
+/// A peer's bulk request that waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AskId(pub u64);
+
+/// Who calls the local API, as the kernel says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// The caller's user id.
+    pub uid: u32,
+    /// Whether it may administer: root, the node's own user, or the group `vigo-admin`.
+    pub admin: bool,
+}
+
+/// What can happen to a node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Input {
+    /// A connection stands; TLS proved the key, nothing more.
+    PeerUp {
+        /// The connection.
+        conn: ConnId,
+        /// The peer's key.
+        key: PublicKey,
+        /// Whether we dialed.
+        dialed: bool,
+        /// The peer's address as we see it.
+        address: String,
+        /// The TLS exporter: the same 32 bytes on both sides of this connection and nowhere else.
+        exporter: [u8; 32],
+    },
+    /// A connection is gone.
+    PeerDown {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        why: String,
+    },
+    /// A dial came to nothing.
+    DialFailed {
+        /// Where to.
+        address: String,
+        /// Whom we expected there.
+        expect: Option<PublicKey>,
+        /// Why.
+        why: String,
+    },
+    /// A frame on a connection's control stream.
+    Frame {
+        /// The connection.
+        conn: ConnId,
+        /// The encoded frame.
+        bytes: Vec<u8>,
+    },
+    /// A bulk request on a stream of its own.
+    Asked {
+        /// The connection.
+        conn: ConnId,
+        /// To be answered by this.
+        ask: AskId,
+        /// The encoded request.
+        bytes: Vec<u8>,
+    },
+    /// An effect has ended.
+    Done {
+        /// Which.
+        op: OpId,
+        /// How.
+        outcome: Done,
+    },
+    /// Somebody calls the local API.
+    Command {
+        /// To be answered by this.
+        id: CommandId,
+        /// Who calls.
+        caller: Caller,
+        /// What for.
+        command: Command,
+    },
+    /// The local API stored a blob (`PUT /v1/blobs`): keep it until a publish names it.
+    BlobStored {
+        /// Which.
+        blob: BlobRef,
+    },
+    /// The wall clock stands so many microseconds ahead of (or behind) the driver's steady time.
+    WallClock {
+        /// Wall clock minus steady time.
+        offset: i64,
+    },
+    /// The process is about to end.
+    Stopping,
+}
+
+/// What a node wants done.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Write these durably, all or nothing, before anything behind this output happens.
+    Persist(Vec<StoreOp>),
+    /// Open a connection.
+    Dial {
+        /// Where to: `host:port`.
+        address: String,
+        /// Whoever answers must hold this key.
+        expect: Option<PublicKey>,
+    },
+    /// This connection is no stranger's any more.
+    Admit {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Send a frame.
+    Send {
+        /// Over which connection.
+        conn: ConnId,
+        /// The encoded frame.
+        frame: Arc<[u8]>,
+    },
+    /// Close a connection after what was sent on it.
+    HangUp {
+        /// Which.
+        conn: ConnId,
+        /// Why, for the peer and the log.
+        why: String,
+    },
+    /// Answer a bulk request.
+    Answer {
+        /// Which.
+        ask: AskId,
+        /// With what.
+        answer: Answer,
+    },
+    /// Begin an effect; [`Input::Done`] brings the end.
+    Begin {
+        /// Its id.
+        op: OpId,
+        /// What to do.
+        effect: Effect,
+    },
+    /// Reply to a command.
+    Reply {
+        /// Which.
+        id: CommandId,
+        /// With what.
+        reply: Result<Reply, Refusal>,
+    },
+    /// Something worth a line in the log or a count.
+    Emit(Event),
+}
+
+/// One write to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreOp {
+    /// Keep this record.
+    Put {
+        /// Its id.
+        id: Hash,
+        /// Its encoding.
+        bytes: Arc<[u8]>,
+    },
+    /// Forget this record.
+    Remove {
+        /// Its id.
+        id: Hash,
+    },
+    /// Keep this value under this name.
+    PutMeta {
+        /// The name, one of `crate::boot::meta`.
+        key: String,
+        /// The value.
+        value: Vec<u8>,
+    },
+}
+
+/// The answer to a bulk request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The outline of a blob we hold whole or in part.
+    Outline(BlobRef),
+    /// One chunk of a blob we hold.
+    Chunk {
+        /// The blob.
+        blob: BlobRef,
+        /// The chunk's place in the outline.
+        index: u32,
+    },
+    /// Nothing, and why.
+    Refuse(String),
+}
+
+/// Work that takes time or touches the machine.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Ask a peer for a blob's outline; it must hash to the exchange id.
+    FetchOutline {
+        /// Whom.
+        conn: ConnId,
+        /// Of what.
+        blob: BlobRef,
+    },
+    /// Ask a peer for a chunk, check it and keep it.
+    FetchChunk {
+        /// Whom.
+        conn: ConnId,
+        /// Of what.
+        blob: BlobRef,
+        /// The chunk's place in the outline.
+        index: u32,
+        /// What it must hash to.
+        hash: Hash,
+        /// How long it is, in bytes.
+        length: u32,
+    },
+    /// All chunks are here: check the whole and keep it under its name.
+    FinishBlob {
+        /// Which.
+        blob: BlobRef,
+    },
+    /// Read a blob that is held whole.
+    ReadBlob {
+        /// Which.
+        blob: BlobRef,
+    },
+    /// Forget these blobs.
+    DropBlobs {
+        /// Which.
+        blobs: Vec<Hash>,
+    },
+    /// Collect this machine's traits.
+    CollectTraits,
+    /// Run a plan.
+    Converge {
+        /// The plan.
+        plan: Arc<Plan>,
+        /// What its templates and conditions see as `.Traits`.
+        traits: Arc<serde_json::Value>,
+        /// Change nothing, say what would be changed.
+        dry_run: bool,
+    },
+}
+
+/// How an effect ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Done {
+    /// The outline of [`Effect::FetchOutline`].
+    Outline(Result<Outlined, Failed>),
+    /// [`Effect::FetchChunk`]: it is kept.
+    Chunk(Result<(), Failed>),
+    /// [`Effect::FinishBlob`]: it is kept.
+    Finished(Result<(), Failed>),
+    /// The bytes of [`Effect::ReadBlob`].
+    Read(Result<Vec<u8>, Failed>),
+    /// [`Effect::DropBlobs`].
+    Dropped,
+    /// The traits, a JSON object as text.
+    Traits(String),
+    /// The report of [`Effect::Converge`].
+    Ran(RunReport),
+}
+
+/// Why an effect failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failed {
+    /// The peer sent what it should not have: its fault.
+    BadContent(String),
+    /// The peer refused.
+    Refused(String),
+    /// The connection went.
+    Gone,
+    /// It took too long.
+    Timeout,
+    /// Our own disk or the like.
+    Local(String),
+}
+
+/// Something worth telling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// This node belongs to a fleet now.
+    Joined {
+        /// Under this name.
+        name: String,
+        /// Of this fleet.
+        spanner: String,
+    },
+    /// Joining came to nothing.
+    JoinRefused {
+        /// Why, and what to do.
+        why: String,
+    },
+    /// An operator has to decide; both sides show these words.
+    JoinPending {
+        /// The fleet.
+        spanner: String,
+        /// Six words.
+        words: String,
+    },
+    /// A peer's papers hold.
+    PeerKnown {
+        /// Its name.
+        name: String,
+        /// Its key.
+        key: PublicKey,
+    },
+    /// A peer was turned away or cut off.
+    PeerRefused {
+        /// Its key.
+        key: PublicKey,
+        /// Why.
+        why: String,
+    },
+    /// A peer sent what it must have known to be wrong.
+    Misbehaved {
+        /// Its key.
+        key: PublicKey,
+        /// What.
+        what: String,
+    },
+    /// A new head of configuration.
+    Epoch {
+        /// The epoch.
+        epoch: u64,
+        /// Its publish.
+        id: Hash,
+    },
+    /// A run has ended.
+    Ran {
+        /// The epoch.
+        epoch: u64,
+        /// How many steps changed the machine.
+        changed: u32,
+        /// How many failed.
+        failed: u32,
+        /// How long it took, in milliseconds.
+        millis: u64,
+    },
+    /// One of two publishes lost: its operator should publish again on both.
+    Fork {
+        /// The publish that lost.
+        loser: Hash,
+    },
+    /// A key was found in two places.
+    Cloned {
+        /// Whose.
+        key: PublicKey,
+    },
+    /// This node has lost its standing: it stops taking part.
+    Expelled {
+        /// Why.
+        why: String,
+    },
+    /// Anything else worth a line.
+    Note(String),
+}

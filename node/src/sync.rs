@@ -1,0 +1,85 @@
+//! Making spaces equal with peers: the node's hands for [`vigo_swarm::sync`].
+//!
+//! The machine there decides when to compare and with whom; here its wishes become frames, and frames its inputs.
+//! Answering a peer's comparison keeps no state.
+
+use vigo_base::{Machine, Outbox, Time};
+use vigo_crdt::Space;
+use vigo_swarm::frame::{Bytes, Digest, Frame};
+use vigo_swarm::ids::ConnId;
+use vigo_swarm::sync::{Act, Input};
+
+use crate::io::{Event, Output};
+use crate::node::{Node, Out};
+
+impl Node {
+    pub(crate) fn sync_input(&mut self, now: Time, input: Input, out: &mut Out) {
+        let mut acts = Outbox::new();
+        self.sync.handle(now, input, &mut acts);
+        self.sync_acts(now, acts, out);
+    }
+
+    pub(crate) fn sync_wake(&mut self, now: Time, out: &mut Out) {
+        let mut acts = Outbox::new();
+        self.sync.wake(now, &mut acts);
+        self.sync_acts(now, acts, out);
+    }
+
+    /// A peer told the digests of what it holds.
+    pub(crate) fn heard_digests(&mut self, now: Time, conn: ConnId, digests: Vec<Digest>, out: &mut Out) {
+        for Digest { space, digest } in digests.into_iter().take(32) {
+            let ours = self.replica.digest(&space);
+            if let Some(session) = self.sessions.get_mut(&conn) {
+                session.digests.insert(space.clone(), digest);
+            }
+            self.sync_input(now, Input::Digest { conn, space, theirs: digest, ours }, out);
+        }
+    }
+
+    /// A peer compares a space with us.
+    pub(crate) fn compare(&mut self, now: Time, conn: ConnId, space: Space, message: &[u8], out: &mut Out) {
+        match self.replica.sealed(&space).answer(message) {
+            Ok(answer) => self.send(conn, &Frame::Compared(space, Bytes::from(answer)), out),
+            Err(e) => self.misbehaved(now, conn, e.to_string(), out),
+        }
+    }
+
+    /// A peer's answer to our comparison.
+    pub(crate) fn compared(&mut self, now: Time, conn: ConnId, space: Space, answer: &[u8], out: &mut Out) {
+        self.sync_input(now, Input::Compared(conn, space, answer.to_vec()), out);
+    }
+
+    fn sync_acts(&mut self, now: Time, mut acts: Outbox<Act>, out: &mut Out) {
+        let mut later = Vec::new();
+        for act in acts.drain() {
+            match act {
+                Act::AskDigest(conn, space) => {
+                    let digest = self.replica.digest(&space);
+                    self.send(conn, &Frame::Ping(vec![Digest { space, digest }]), out);
+                }
+                Act::Seal(conn, space) => {
+                    let sealed = self.replica.sealed(&space);
+                    later.push(Input::Sealed(conn, space, sealed));
+                }
+                Act::Compare(conn, space, message) => {
+                    self.send(conn, &Frame::Compare(space, Bytes::from(message)), out);
+                }
+                Act::Push(conn, space, keys) => {
+                    let found =
+                        keys.iter().filter_map(|key| self.replica.get(&space, key)).cloned().collect();
+                    self.send_records(conn, found, out);
+                }
+                Act::Want(conn, space, keys) => self.send(conn, &Frame::Want(space, keys), out),
+                Act::Done { .. } => {}
+                Act::Blame(conn, why) => {
+                    if let Some(session) = self.sessions.get(&conn) {
+                        out.push(Output::Emit(Event::Misbehaved { key: session.key, what: why.to_string() }));
+                    }
+                }
+            }
+        }
+        for input in later {
+            self.sync_input(now, input, out);
+        }
+    }
+}
