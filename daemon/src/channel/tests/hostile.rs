@@ -48,6 +48,20 @@ fn a_request_too_long_hangs_up() {
 }
 
 #[test]
+fn a_peer_that_ends_its_control_stream_and_stays_is_hung_up_on() {
+    let node = Node::new(1, Limits { flush: Duration::from_millis(100), ..Limits::default() });
+    let rogue = Rogue::new(2);
+    RUNTIME.block_on(async {
+        let connection = rogue.connect(node.address).await.unwrap();
+        let (mut send, _recv) = connection.open_bi().await.unwrap();
+        send.write_all(&[0; 4]).await.unwrap();
+        send.finish().unwrap();
+        assert_eq!(closing(connection.closed().await).0, u64::from(code::MISBEHAVED));
+    });
+    assert!(matches!(node.down(), Why::Misbehaved { .. }));
+}
+
+#[test]
 fn an_answer_in_no_form_is_malformed() {
     use super::super::FetchError;
     let node = Node::new(1, Limits::default());
