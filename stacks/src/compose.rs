@@ -34,7 +34,8 @@ pub(crate) struct Composed {
 /// One reason for a configcrate.
 #[derive(Debug, Clone)]
 pub(crate) struct Mention {
-    /// `common.vgo`, `role web`, `role web (included by site)` or `match block`.
+    /// A common.vgo by its path, `role web (given at …)`, `role base (included by web, given at …)` or
+    /// `match block`.
     pub by: String,
     pub site: Site,
     /// The condition that counts for it: its own, else its role's, else that of the mention of the role.
@@ -141,10 +142,11 @@ pub(crate) fn compose(parsed: &Parsed, block: &MatchBlock) -> Composition {
 
 fn add_role(composition: &mut Composition, parsed: &Parsed, mention: &Ref) {
     let Some(role) = parsed.roles.get(&mention.name.value) else { return };
+    let given = format!("given at {}", mention.name.site);
     let outer = role.when.as_ref().or(mention.when.as_ref());
     for include in &role.includes {
         let Some(inner) = parsed.roles.get(&include.value) else { continue };
-        let by = format!("role {} (included by {})", inner.name.value, role.name.value);
+        let by = format!("role {} (included by {}, {given})", inner.name.value, role.name.value);
         composition.set(&by, &inner.vars);
         let inherited = inner.when.as_ref().or(outer);
         for crate_ref in &inner.configcrates {
@@ -153,7 +155,7 @@ fn add_role(composition: &mut Composition, parsed: &Parsed, mention: &Ref) {
             }
         }
     }
-    let by = format!("role {}", role.name.value);
+    let by = format!("role {} ({given})", role.name.value);
     composition.set(&by, &role.vars);
     for crate_ref in &role.configcrates {
         if parsed.configcrates.contains_key(&crate_ref.name.value) {

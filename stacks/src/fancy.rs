@@ -10,6 +10,9 @@ use vigo_base::text::escaped;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::SourceTree;
 
+/// Bytes of the longest line that is drawn.
+const LINE_BYTES: usize = 1000;
+
 /// Draws `diagnostics` with the lines that they are about, the span underlined. A diagnostic about a file that
 /// cannot be shown (missing, not UTF-8) is drawn without lines.
 pub fn render_fancy(diagnostics: &[Diagnostic], tree: &SourceTree, color: bool, width: usize) -> String {
@@ -40,7 +43,11 @@ struct Drawn<'a> {
 impl<'a> Drawn<'a> {
     fn new(diagnostic: &'a Diagnostic, tree: &SourceTree) -> Drawn<'a> {
         let text = tree.get(&diagnostic.path).and_then(|bytes| std::str::from_utf8(bytes).ok());
-        let source = text.map(|text| {
+        // A line that no terminal can show helps nobody.
+        let near = |text: &str| {
+            text.lines().skip(diagnostic.line.saturating_sub(2)).take(3).all(|l| l.len() <= LINE_BYTES)
+        };
+        let source = text.filter(|text| near(text)).map(|text| {
             let text = text.strip_prefix('\u{feff}').unwrap_or(text);
             // What would move the cursor is replaced, one character for one, so that columns stay right.
             let safe: String = text

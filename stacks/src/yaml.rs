@@ -134,8 +134,18 @@ pub(crate) fn read(path: &Arc<str>, bytes: &[u8], sink: &mut Vec<Diagnostic>) ->
         return None;
     }
     let lines: Vec<&str> = text.lines().collect();
-    Builder { path, lines, sink, open: Vec::new(), root: None, anchors: BTreeMap::new(), spent: (0, 0) }
-        .run(text)
+    let widths = lines.iter().map(|l| l.chars().count()).collect();
+    Builder {
+        path,
+        lines,
+        widths,
+        sink,
+        open: Vec::new(),
+        root: None,
+        anchors: BTreeMap::new(),
+        spent: (0, 0),
+    }
+    .run(text)
 }
 
 /// A list or a map that is not closed yet.
@@ -155,6 +165,8 @@ enum OpenKind {
 struct Builder<'a> {
     path: &'a Arc<str>,
     lines: Vec<&'a str>,
+    /// Characters of each line.
+    widths: Vec<usize>,
     sink: &'a mut Vec<Diagnostic>,
     open: Vec<Open>,
     root: Option<Node>,
@@ -195,7 +207,7 @@ impl Builder<'_> {
     /// A place within the file: `line` from 1, `col` from 0, both kept inside the text.
     fn site(&self, line: usize, col: usize, length: usize) -> Site {
         let line = line.clamp(1, self.lines.len().max(1));
-        let width = self.lines.get(line - 1).map_or(0, |l| l.chars().count());
+        let width = self.widths.get(line - 1).copied().unwrap_or(0);
         let column = col.min(width) + 1;
         let length = length.min((width + 1).saturating_sub(column)).max(1);
         Site { path: Arc::clone(self.path), line, column, length }

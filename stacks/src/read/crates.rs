@@ -151,7 +151,7 @@ impl Reader<'_> {
         let configcrates =
             map.get("configcrates").map(|(_, value)| self.configcrate_refs(value)).unwrap_or_default();
         let includes = map.get("includes").map(|(_, value)| self.names(value, "a role")).unwrap_or_default();
-        if configcrates.is_empty() && includes.is_empty() && map.get("configcrates").is_none() {
+        if configcrates.is_empty() && includes.is_empty() && !map.contains_key("configcrates") {
             self.missing(
                 &node.site,
                 ROLE.what,

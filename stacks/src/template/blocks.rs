@@ -62,10 +62,8 @@ pub(super) fn check(text: &str, tree: &ListNode, defines: &[DefineNode]) -> Resu
                     _ => return error("this `else` belongs to nothing", "remove it"),
                 }
             }
-            "break" | "continue" => {
-                if !open.iter().any(|b| b.word == "range") {
-                    return error(&format!("`{word}` stands outside a range"), "remove it");
-                }
+            "break" | "continue" if !open.iter().any(|b| b.word == "range") => {
+                return error(&format!("`{word}` stands outside a range"), "remove it");
             }
             _ => {}
         }
