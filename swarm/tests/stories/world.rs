@@ -36,6 +36,8 @@ pub struct Node {
     pub blamed: Vec<usize>,
     pub stuck: Vec<Stuck>,
     pub disk_full: bool,
+    /// Chunks asked of it, answered or not.
+    pub asked: u64,
     busy_until: Time,
     cancelled: BTreeSet<OpId>,
 }
@@ -75,6 +77,7 @@ impl World {
                 blamed: Vec::new(),
                 stuck: Vec::new(),
                 disk_full: false,
+                asked: 0,
                 busy_until: Time(0),
                 cancelled: BTreeSet::new(),
             })
@@ -264,6 +267,7 @@ impl World {
         }
         let full = self.nodes[from].disk_full;
         let me = &mut self.nodes[to];
+        me.asked += 1;
         let has =
             me.whole.contains(&exchange) || me.exchange.held(&exchange).is_some_and(|held| held.has(index));
         let result = match me.manner {
