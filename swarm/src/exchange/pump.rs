@@ -160,7 +160,8 @@ impl Exchange {
         let id = self.op();
         let line = self.lines.entry(conn).or_insert_with(super::Line::new);
         line.began();
-        let deadline = now.after(line.patience());
+        let patience = if index.is_some() { line.patience() } else { outline_patience(fetch.blob.size) };
+        let deadline = now.after(patience);
         self.ops.insert(id, Op { conn, exchange: fetch.blob.exchange, index, since: now, deadline });
         id
     }
@@ -254,6 +255,12 @@ impl Exchange {
         }
         Some(due)
     }
+}
+
+/// How long an outline may take: everything waits for it, and any other peer can give it too. Three seconds, and
+/// what its bytes (about 37 for each 64 KiB of the blob) take at 100 KB/s, up to two minutes.
+fn outline_patience(size: u64) -> Micros {
+    secs(3).saturating_add((size >> 16).saturating_mul(370)).min(secs(120))
 }
 
 /// The chunks of the end game that only one peer was asked for, with the effect that did.
