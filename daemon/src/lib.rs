@@ -12,3 +12,6 @@ pub mod nodeconf;
 pub mod trace;
 pub mod world;
 pub mod operator;
+pub mod logging;
+pub mod metrics;
+pub mod process;

@@ -262,7 +262,7 @@ async fn metrics(State(api): State<Arc<Api>>) -> Response {
         totals: api.channel.totals(),
         links: api.channel.all_stats().into_iter().map(|(_, stats)| stats).collect(),
     });
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page).into_response()
+    ([(header::CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], page).into_response()
 }
 
 async fn nothing_there(uri: Uri) -> Response {

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use vigo_base::PublicKey;
 use vigo_base::text::{escaped, nearest};
 
+use crate::logging::LogFormat;
+
 /// Where the file lies.
 pub const FILE: &str = "/etc/vigo/node.yaml";
 /// Where the state lies if nothing else is said.
@@ -133,15 +135,6 @@ pub enum Announce {
     Auto,
     /// These; with none, nobody is told.
     These(Vec<String>),
-}
-
-/// The form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Lines for people.
-    Human,
-    /// A JSON object a line.
-    Json,
 }
 
 /// How this node runs: the file, and the flags over it.

@@ -4,7 +4,5 @@
 //! handed to a node.
 
 pub mod keyfile;
-#[cfg(test)]
-mod tests;
 
 pub use vigo_node::sign::*;
