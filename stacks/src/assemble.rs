@@ -145,7 +145,15 @@ impl<'a, 'b> Assembler<'a, 'b> {
             if let Some(composed) =
                 self.subject.composition.configcrates.iter().find(|c| c.name == self.crates[index].name.value)
             {
-                conditional = composed.when().is_some();
+                let when = composed.when();
+                conditional = when.is_some();
+                if when.is_some_and(|w| w.to_string().len() > when::WHEN_BYTES)
+                    && let Some(mention) = composed.mentions.last()
+                {
+                    let message = format!("the conditions of {} together are too long", composed.name);
+                    let help = "ask for it with fewer or shorter conditions";
+                    self.sink.push(Diagnostic::error(rules::POLICY_SIZE, &mention.site, message).help(help));
+                }
                 for when in composed.mentions.iter().filter_map(|m| m.when.as_ref()) {
                     self.check_condition(&when.value, &when.site, &scope);
                 }

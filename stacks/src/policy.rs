@@ -126,11 +126,8 @@ impl Policy {
             let Some(kind) = schema::find(&step.kind) else {
                 return Err(format!("{id} has the unknown type {}", step.kind));
             };
-            for name in step.attributes.keys() {
-                let known = kind.attribute(name).is_some() || (name == "state" && !kind.states.is_empty());
-                if !known {
-                    return Err(format!("{id} has the unknown attribute {name}"));
-                }
+            for (name, value) in &step.attributes {
+                attribute_sound(kind, name, value).map_err(|why| format!("{id}: {why}"))?;
             }
             let order = step.depends_on.iter().all(|d| (*d as usize) < i)
                 && step.triggers.iter().all(|t| *t as usize > i && (*t as usize) < self.steps.len());
@@ -142,6 +139,25 @@ impl Policy {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether an attribute is of the type and its value of the attribute's kind, as far as templates let that be
+/// known.
+fn attribute_sound(kind: &schema::Type, name: &str, value: &Value) -> Result<(), String> {
+    if value.as_str().is_some_and(crate::template::holds) {
+        let open = name == "state" && !kind.states.is_empty();
+        let open = open || kind.attribute(name).is_some_and(|a| a.kind != schema::Kind::Bool);
+        return if open { Ok(()) } else { Err(format!("the unknown attribute {name}, or a template in it")) };
+    }
+    if name == "state" {
+        let known = value.as_str().is_some_and(|s| kind.states.contains(&s));
+        return if known { Ok(()) } else { Err(format!("the type {} has no such state", kind.name)) };
+    }
+    match kind.attribute(name) {
+        None => Err(format!("the unknown attribute {name}")),
+        Some(attribute) if schema::fits(attribute.kind, value) => Ok(()),
+        Some(attribute) => Err(format!("{name} is not {}", attribute.kind.expected())),
     }
 }
 

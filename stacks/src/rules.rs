@@ -22,6 +22,7 @@ macro_rules! rules {
 rules! {
     FILE_PATH = "file-path": "A path in a tree is relative, short and free of `..` and control characters.";
     FILE_SIZE = "file-size": "Files and trees have a largest size.";
+    FILE_ARCHIVE = "file-archive": "The archive of a published tree is canonical and of a known version.";
     FILE_UTF8 = "file-utf8": "Configuration and templates are UTF-8.";
     FILE_EMPTY = "file-empty": "A .vgo file says something.";
     FILE_PLACE = "file-place": "Every kind of file has its place in the tree.";

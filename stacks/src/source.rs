@@ -11,6 +11,9 @@ use vigo_base::codec::{self, BadBytes};
 use vigo_base::limits::CONFIG_BLOB_BYTES;
 use vigo_base::text::escaped;
 
+use crate::diagnostic::{Diagnostic, Site};
+use crate::rules;
+
 /// Files that a tree may have.
 pub const FILES_MAX: usize = 20_000;
 /// Bytes of a path.
@@ -63,6 +66,22 @@ pub enum BadTree {
         /// The version found.
         found: u8,
     },
+}
+
+impl BadTree {
+    /// The same as a diagnostic, for who reads a tree from a disk.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let (rule, path, help) = match self {
+            BadTree::Path { path, .. } => (rules::FILE_PATH, path.as_str(), "rename the file"),
+            BadTree::Twice { path } => (rules::FILE_PATH, path.as_str(), "rename one of the two"),
+            BadTree::FileSize { path, .. } => (rules::FILE_SIZE, path.as_str(), "split the file"),
+            BadTree::TreeSize => (rules::FILE_SIZE, "", "move what is no configuration out of the tree"),
+            BadTree::Archive(_) | BadTree::Version { .. } => {
+                (rules::FILE_ARCHIVE, "", "fetch the tree again")
+            }
+        };
+        Diagnostic::error(rule, &Site::start(&std::sync::Arc::from(path)), self.to_string()).help(help)
+    }
 }
 
 /// The files of a tree by path, `/` between the parts.

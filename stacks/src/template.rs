@@ -171,9 +171,10 @@ fn parse(text: &str) -> Result<(ListNode, Vec<DefineNode>), TemplateError> {
         let message = format!("the template has {} bytes, at most {TEMPLATE_BYTES} are allowed", text.len());
         return Err(at_offset(text, 0, message));
     }
+    let actions = blocks::scan(text)?;
     let parsed = Parser::new(text, "{{", "}}").and_then(Parser::parse);
     let (tree, defines) = parsed.map_err(|e| located(text, 0, e))?;
-    blocks::check(text, &tree, &defines)?;
+    blocks::check(text, actions, &tree, &defines)?;
     Ok((tree, defines))
 }
 

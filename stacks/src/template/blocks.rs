@@ -13,10 +13,15 @@ struct Open<'t> {
     word: &'t str,
     at: usize,
     else_seen: bool,
+    else_ifs: usize,
 }
 
-/// Checks the blocks of `text` against each other and against what the parser made of them.
-pub(super) fn check(text: &str, tree: &ListNode, defines: &[DefineNode]) -> Result<(), TemplateError> {
+/// How deep blocks may nest, each `else if` of an open block counted: the parser recurses for both.
+const DEPTH: usize = 90;
+
+/// Checks the blocks of `text` against each other and counts its actions. This comes before the parser, which
+/// recurses without a limit on `else if`.
+pub(super) fn scan(text: &str) -> Result<usize, TemplateError> {
     let mut open: Vec<Open<'_>> = Vec::new();
     let mut actions = 0usize;
     for (at, action) in (Actions { text, next: 0 }) {
@@ -29,13 +34,13 @@ pub(super) fn check(text: &str, tree: &ListNode, defines: &[DefineNode]) -> Resu
         };
         actions += 1;
         match word {
-            "if" | "range" | "with" => open.push(Open { word, at, else_seen: false }),
+            "if" | "range" | "with" => open.push(Open { word, at, else_seen: false, else_ifs: 0 }),
             "define" | "block" => {
                 if word == "define" && !open.is_empty() {
                     return error("`define` stands inside another block", "move it to the outermost level");
                 }
                 actions += usize::from(word == "block");
-                open.push(Open { word, at, else_seen: false });
+                open.push(Open { word, at, else_seen: false, else_ifs: 0 });
             }
             "end" => {
                 actions -= 1;
@@ -58,6 +63,7 @@ pub(super) fn check(text: &str, tree: &ListNode, defines: &[DefineNode]) -> Resu
                     }
                     Some(block) if matches!(block.word, "if" | "range" | "with") => {
                         block.else_seen = follows.is_empty();
+                        block.else_ifs += usize::from(!follows.is_empty());
                     }
                     _ => return error("this `else` belongs to nothing", "remove it"),
                 }
@@ -67,12 +73,25 @@ pub(super) fn check(text: &str, tree: &ListNode, defines: &[DefineNode]) -> Resu
             }
             _ => {}
         }
+        if open.iter().map(|b| 1 + b.else_ifs).sum::<usize>() > DEPTH {
+            return error("blocks nest too deep", "split the template with {{ define }}");
+        }
     }
     if let Some(block) = open.last() {
         let mut error = at_offset(text, block.at, format!("this `{}` is not closed", block.word));
         error.help = "add {{ end }}".into();
         return Err(error);
     }
+    Ok(actions)
+}
+
+/// Makes sure that the parser understood all `actions` that [`scan`] found.
+pub(super) fn check(
+    text: &str,
+    actions: usize,
+    tree: &ListNode,
+    defines: &[DefineNode],
+) -> Result<(), TemplateError> {
     let parsed = count(tree) + defines.iter().map(|d| 1 + count(&d.body)).sum::<usize>();
     if parsed != actions {
         let message = format!("the template has {actions} actions, of which {parsed} were understood");

@@ -158,6 +158,7 @@ fn renderings_are_bounded() {
         "{{ define \"a\" }}{{ template \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}".to_string(),
         (0..40).map(|i| format!("{{{{ define \"t{i}\" }}}}{{{{ template \"t{}\" }}}}{{{{ template \"t{}\" }}}}{{{{ end }}}}", i + 1, i + 1)).collect::<String>()
             + "{{ define \"t40\" }}{{ end }}{{ template \"t0\" }}",
+        format!("{{{{ if false }}}}{}{{{{ end }}}}", "{{ else if false }}x".repeat(100_000)),
         format!("{}x{}", "{{ if true }}".repeat(500), "{{ end }}".repeat(500)),
         format!("{{{{ {}1{} }}}}", "(".repeat(5000), ")".repeat(5000)),
     ];

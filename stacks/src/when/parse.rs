@@ -91,6 +91,13 @@ pub fn parse(text: &str) -> Result<Expr, WhenError> {
     }
     let expr = parser.or()?;
     match parser.peek() {
+        // It travels as its one spelling, which spaces may make longer than the text.
+        (Token::End, ..) if expr.to_string().len() > WHEN_BYTES => Err(error(
+            0,
+            1,
+            format!("the condition, written out, has more than {WHEN_BYTES} bytes"),
+            "split it over several resources",
+        )),
         (Token::End, ..) => Ok(expr),
         (Token::Close, at, len) => Err(error(at, len, "this `)` closes nothing", "remove it")),
         (token, at, len) => Err(error(

@@ -368,9 +368,14 @@ fn conditions_and_templates() {
         ),
         (
             "variable of another host",
-            format!(
-                "=== configcrates/a.vgo\nname: a\nresources:\n  - {{name: r, type: exec, command: \"x {{{{ .Vars.port }}}}\", when: on_web}}\n=== site/h.vgo\nenvoys:\n  - {{match: web, configcrates: [a], vars: {{port: 1, on_web: true}}}}\n  - {{match: db, configcrates: [a]}}\n"
-            ),
+            [
+                "=== configcrates/a.vgo\nname: a\nresources:\n",
+                "  - {name: r, type: exec, command: \"x {{ .Vars.port }}\", when: on_web}\n",
+                "=== site/h.vgo\nenvoys:\n",
+                "  - {match: web, configcrates: [a], vars: {port: 1, on_web: true}}\n",
+                "  - {match: db, configcrates: [a]}\n",
+            ]
+            .concat(),
         ),
     ]);
     insta::assert_snapshot!(out);

@@ -284,6 +284,8 @@ fn a_policy_travels_as_canonical_bytes() {
         refused(&swapped)
     };
     assert!(swap("symlink", "hardlnk").contains("unknown type"));
+    assert!(swap("/var/log/n", "var/log/nn").contains("target_path is not an absolute path"));
+    assert!(swap("absent", "absnet").contains("no such state"));
     assert!(swap("link_target", "link_tagret").contains("unknown attribute"));
     assert!(swap("!is_container", "!is_containe)").contains("condition"));
     assert!(swap("os_family('windows')", "os_family( 'window')").contains("one spelling"));
@@ -360,6 +362,8 @@ fn an_archive_is_a_tree() {
     }
     assert!(refused(&[("b", ""), ("a", "")]).contains("twice"));
     assert!(refused(&[("a", ""), ("a/b", "")]).contains("twice"), "a file cannot be a directory too");
+    let bad = SourceTree::from_files([("../x", "")]).unwrap_err().diagnostic().to_string();
+    assert!(bad.starts_with("../x:1:1: error[file-path]: the path \"../x\" is not allowed"), "{bad}");
     let big = "x".repeat(2 * 1024 * 1024);
     assert!(refused(&[("a.vgo", &big)]).contains("at most"));
     let version = vigo_base::codec::encode(&(2u8, Vec::<(&str, &minicbor::bytes::ByteSlice)>::new()));
@@ -404,5 +408,23 @@ fn large_files_are_read_or_refused_without_delay() {
         let (none, diagnostics) = compile(&source);
         assert!(none.is_none() && diagnostics.len() <= 501);
         assert!(vigo_stacks::render_fancy(&diagnostics, &source, false, 80).len() < 2_000_000);
+    }
+}
+
+#[test]
+fn a_condition_that_compiles_travels() {
+    let long = |n: usize| vec!["enabled==enabled"; n].join("||");
+    let tree_of = |a: usize, b: usize| {
+        crates(&["a"])
+            + &format!("=== roles.vgo\n- {{name: one, when: \"{}\", configcrates: [a]}}\n", long(a))
+            + &format!("- {{name: two, when: \"!({})\", configcrates: [a]}}\n", long(b))
+            + "=== s/h.vgo\nenvoys:\n  - {match: \"*\", roles: [one, two], vars: {enabled: true}}\n"
+    };
+    let (compiled, _) = compile(&tree(&tree_of(80, 80)));
+    let policy = &compiled.unwrap().policies[0];
+    assert_eq!(Policy::from_bytes(&policy.to_bytes()).as_ref(), Ok(policy));
+    for (a, b, why) in [(120, 120, "together are too long"), (200, 1, "written out")] {
+        let (none, diagnostics) = compile(&tree(&tree_of(a, b)));
+        assert!(none.is_none() && said(&diagnostics).contains(why), "{}", said(&diagnostics));
     }
 }
