@@ -15,3 +15,5 @@ pub mod operator;
 pub mod logging;
 pub mod metrics;
 pub mod process;
+pub mod authority;
+pub mod setup;
