@@ -14,6 +14,7 @@ use crate::order::Graph;
 use crate::parsed::{Configcrate, Name, Resource};
 use crate::policy::{Policy, PolicyCrate, PolicyStep, STEPS_MAX};
 use crate::rules;
+use crate::template;
 use crate::traits;
 use crate::when::{self, Expr};
 
@@ -186,6 +187,17 @@ impl<'a, 'b> Assembler<'a, 'b> {
         for misuse in when::check(expr, scope) {
             let message = format!("{}{}", misuse.message, self.of_pattern());
             self.sink.push(Diagnostic::error(rules::WHEN_NAME, site, message).help(misuse.help));
+        }
+        let mut printed = Vec::new();
+        expr.walk(&mut |part| {
+            if let Expr::Call(_, text) = part
+                && let Ok(found) = template::check(text)
+            {
+                printed.extend(found.into_iter().filter(|p| !p.guarded));
+            }
+        });
+        for name in printed {
+            self.check_printed(&name.path, site, scope, true);
         }
     }
 

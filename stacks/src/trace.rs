@@ -1,6 +1,6 @@
 //! Why a host gets what it gets, and what the tree looks like: for people, and as data.
 //!
-//! It decides nothing itself: it shows what [`crate::compose`] and [`crate::resolve()`] decide. Text from files is
+//! It decides nothing itself: it shows what composing and resolving decide. Text from files is
 //! escaped when printed.
 
 use std::collections::BTreeMap;

@@ -191,6 +191,8 @@ impl Builder<'_> {
                     let indent = &line[..line.len() - line.trim_start().len()];
                     let help = if indent.contains('\t') || line.trim_start().starts_with('\t') {
                         "indent with spaces, not tabs"
+                    } else if line.contains(": *") || line.trim_start().starts_with("- *") {
+                        "a text that begins with `*` needs quotes"
                     } else if line.contains("{{") {
                         "a value with {{ … }} needs quotes, or a block that begins with `|`"
                     } else {
@@ -274,8 +276,10 @@ impl Builder<'_> {
     fn refuse_tag(&mut self, tagged: bool, site: &Site) {
         if tagged {
             let message = "YAML tags (`!…`) are not part of the language";
-            self.sink
-                .push(Diagnostic::error(rules::YAML_TAG, site, message).help("remove the tag; quote a text"));
+            self.sink.push(
+                Diagnostic::error(rules::YAML_TAG, site, message)
+                    .help("a text that begins with `!` needs quotes"),
+            );
         }
     }
 

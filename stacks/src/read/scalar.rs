@@ -110,7 +110,9 @@ impl Reader<'_> {
                 let diagnostic =
                     Diagnostic::error(rules::VALUE_KIND, &node.site, "this number is not allowed");
                 let expected = format!("a whole number from {low} to {high}");
-                self.sink.push(diagnostic.found(&node.shown()).expected(expected));
+                let quoted = matches!(&node.data, Data::Scalar(s) if s.style != Style::Plain);
+                let help = if quoted { "write the number without quotes" } else { "" };
+                self.sink.push(diagnostic.found(&node.shown()).expected(expected).help(help));
                 None
             }
         }

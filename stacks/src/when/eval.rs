@@ -79,11 +79,14 @@ impl<'a> Scope<'a> {
             .ok_or_else(|| format!("this machine reports no trait {path}"))
     }
 
-    fn text(&self, text: &str) -> Result<String, String> {
-        if !crate::template::holds(text) {
-            return Ok(text.to_string());
-        }
+    /// A text that is compared: a missing key in its template is empty.
+    fn compared(&self, text: &str) -> Result<String, String> {
         crate::template::render_condition(text, self.vars, self.traits).map_err(|e| e.to_string())
+    }
+
+    /// A text that is handed to a function: nothing missing may be left out of a path or a command.
+    fn argument(&self, text: &str) -> Result<String, String> {
+        crate::template::render(text, self.vars, self.traits).map_err(|e| e.to_string())
     }
 }
 
@@ -162,7 +165,7 @@ fn truth(name: &str, scope: &Scope<'_>) -> Answer {
 
 fn operand(operand: &Operand, scope: &Scope<'_>) -> Result<String, String> {
     match operand {
-        Operand::Text(text) => scope.text(text),
+        Operand::Text(text) => scope.compared(text),
         Operand::Name(name) => match scope.get(name)? {
             Value::String(text) => Ok(text.clone()),
             Value::Null => Ok(String::new()),
@@ -173,7 +176,7 @@ fn operand(operand: &Operand, scope: &Scope<'_>) -> Result<String, String> {
 }
 
 fn call(builtin: Builtin, argument: &str, scope: &Scope<'_>, probe: &mut dyn Probe) -> Answer {
-    let argument = match scope.text(argument) {
+    let argument = match scope.argument(argument) {
         Ok(argument) => argument,
         Err(why) => return Answer::Unavailable(why),
     };

@@ -136,6 +136,12 @@ fn what_cannot_be_known_is_not_a_no() {
 }
 
 #[test]
+fn nothing_missing_is_handed_to_a_function() {
+    let answer = answer("file_exists('/etc/{{ .Vars.nothing }}')");
+    assert!(matches!(answer, Answer::Unavailable(why) if why.contains("no value")));
+}
+
+#[test]
 fn simplifying_leaves_what_asks_the_machine() {
     let check = |text: &str, expect: &str| {
         let (vars, traits) = (vars(), debian());

@@ -47,6 +47,7 @@ fn yaml() {
         configcrate("tag", "name: !!str a\nresources: []\n"),
         configcrate("merge key", "name: a\nvars:\n  base: &b {x: 1}\n  more: {<<: *b}\nresources: []\n"),
         configcrate("unknown alias", "name: *nope\nresources: []\n"),
+        beside("a star without quotes", "=== s/h.vgo\nenvoys:\n  - match: *\n"),
         configcrate("alias in itself", "name: a\nvars: &v\n  x: *v\nresources: []\n"),
         configcrate("alias bomb", &format!("name: a\nvars:\n{}resources: []\n", bomb())),
         configcrate(
@@ -346,6 +347,8 @@ fn conditions_and_templates() {
             "a template in a condition",
             "type: exec\ncommand: x\nwhen: \"file_exists('{{ .Var.x }}')\"",
         ),
+        resource("nothing for a function", "type: exec\ncommand: x\nwhen: \"dir_exists('/{{ .Vars.x }}')\""),
+        resource("a negation without quotes", "type: exec\ncommand: x\nwhen: !is_container"),
         resource("in a block", "type: exec\ncommand: x\nwhen: |\n  os_family('debian')\n  && arhc('amd64')"),
         resource("unknown function", "type: file\ntarget_path: /x\ncontent: \"{{ upper .Vars.x }}\""),
         resource("unclosed", "type: file\ntarget_path: /x\ncontent: \"{{ if .Vars.x }}\""),
