@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use vigo_base::limits::{CHUNK_MAX, CHUNK_MIN};
 use vigo_base::{Dice, Hash};
 use vigo_daemon::blobs::{BlobDamage, BlobError, BlobStore, Reuse};
-use vigo_swarm::outline::{BlobRef, Outline};
+use vigo_node::swarm::outline::{BlobRef, Outline};
 
 const QUOTA: u64 = 1 << 30;
 const MIB: usize = 1 << 20;

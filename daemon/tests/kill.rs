@@ -13,7 +13,7 @@ use std::time::Duration;
 use vigo_base::{Dice, Hash};
 use vigo_daemon::blobs::BlobStore;
 use vigo_daemon::store::{Seal, Store, StoreOp};
-use vigo_swarm::outline::{BlobRef, Outline};
+use vigo_node::swarm::outline::{BlobRef, Outline};
 
 const HOME: &str = "VIGO_TEST_KILL_HOME";
 const SEED: &str = "VIGO_TEST_KILL_SEED";

@@ -6,7 +6,7 @@
 use std::io;
 
 use vigo_base::Hash;
-use vigo_swarm::outline::{BadOutline, BlobRef};
+use vigo_node::swarm::outline::{BadOutline, BlobRef};
 
 /// Why an operation on blobs failed.
 #[derive(Debug, thiserror::Error)]

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::OFlags;
 use vigo_base::limits::OUTLINE_BYTES;
 use vigo_base::{Hash, codec};
-use vigo_swarm::outline::{BlobRef, Outline};
+use vigo_node::swarm::outline::{BlobRef, Outline};
 
 /// Bytes of the longest encoded reference.
 const REF_BYTES: usize = 96;

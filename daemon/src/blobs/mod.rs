@@ -31,8 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vigo_base::Hash;
 use vigo_base::hash::Hasher;
 use vigo_base::limits::CHUNK_MAX;
-// Through `vigo_node::swarm` once the node re-exports it (tests/tidy allows daemon -> node only).
-use vigo_swarm::outline::{BlobRef, Cutter, Outline};
+use vigo_node::swarm::outline::{BlobRef, Cutter, Outline};
 
 use files::{Dir, Name};
 use partial::Progress;

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vigo_base::Hash;
-use vigo_swarm::outline::{BlobRef, Outline};
+use vigo_node::swarm::outline::{BlobRef, Outline};
 
 use super::files::{Dir, Name};
 use super::{BlobError, BlobStore, scan};

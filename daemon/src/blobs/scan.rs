@@ -9,7 +9,7 @@ use std::io::{self, Read};
 
 use vigo_base::Hash;
 use vigo_base::limits::CHUNK_MIN;
-use vigo_swarm::outline::{BlobRef, Cutter, Outline};
+use vigo_node::swarm::outline::{BlobRef, Cutter, Outline};
 
 use super::files::{Dir, Name, Temporary};
 use super::{BlobDamage, Index, PIECE};
