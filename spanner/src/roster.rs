@@ -7,7 +7,7 @@
 //!
 //! What it never does: forget a spend, or decide by what a node says of itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vigo_base::{Hash, Hostname, PublicKey, SpannerId};
@@ -25,8 +25,6 @@ pub struct Roster {
     spends: BTreeMap<Hash, Arc<SpendRecord>>,
     by_seq: BTreeMap<(PublicKey, u64), Hash>,
     settled: Settlement,
-    /// Names that some candidate asked for, whether it got it or not.
-    wanted: BTreeSet<Hostname>,
     refused: BTreeMap<Hash, WhyNotSpend>,
 }
 
@@ -51,7 +49,6 @@ impl Roster {
             spends: BTreeMap::new(),
             by_seq: BTreeMap::new(),
             settled: Settlement::default(),
-            wanted: BTreeSet::new(),
             refused: BTreeMap::new(),
         };
         roster.rejudge(authority);
@@ -106,7 +103,6 @@ impl Roster {
         if self.collides(&candidate) {
             self.rejudge(authority);
         } else {
-            self.wanted.insert(candidate.member.name.clone());
             self.settled.settle(vec![candidate]);
         }
         match self.refused.get(&id) {
@@ -134,22 +130,17 @@ impl Roster {
         used >= new.uses
             || self.settled.exhausted.contains_key(&new.member.invite)
             || self.settled.names.contains_key(&new.member.name)
-            || self.wanted.contains(&new.member.name)
             || self.settled.members.contains_key(&new.member.key)
     }
 
     /// Settles everything anew: to be called whenever authority changed.
     pub fn rejudge(&mut self, authority: &Authority) {
         self.settled = authority.settled_bolts().clone();
-        self.wanted = authority.bolts().map(|b| b.name.clone()).collect();
         self.refused.clear();
         let mut candidates = Vec::new();
         for (id, spend) in &self.spends {
             match authority.judge_spend(spend) {
-                Ok(candidate) => {
-                    self.wanted.insert(candidate.member.name.clone());
-                    candidates.push(candidate);
-                }
+                Ok(candidate) => candidates.push(candidate),
                 Err(why) => drop(self.refused.insert(*id, why)),
             }
         }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use vigo_base::Hash;
 use vigo_crdt::Statement;
-use vigo_spanner::{Authority, NodeKind};
+use vigo_spanner::{Authority, NodeKind, Roster};
 
 use crate::world::*;
 
@@ -137,5 +137,43 @@ proptest! {
         }
         prop_assert!(more[base.len()..].iter().all(|s| base.contains(s) || after.counts(&s.id()).is_err()));
         prop_assert_eq!(after.operators().count(), before.operators().count());
+    }
+
+    /// A roster that takes spends one by one, in any order, is the roster that settles them all at once.
+    #[test]
+    fn a_roster_does_not_depend_on_order(
+        wishes in proptest::collection::vec((70u8..76, 0usize..4, 0usize..4), 1..14),
+        order in proptest::collection::vec(any::<prop::sample::Index>(), 0..20),
+        revoked in 70u8..80,
+    ) {
+        let mut f = Fleet::new();
+        let deeper = f.w.admit(OP, f.op.id(), &[&f.op], 2);
+        f.add(&deeper);
+        let mut invites: Vec<Statement> =
+            (1..=3).map(|uses| f.invite(token_invite(61, NodeKind::Envoy, "*", uses, &[BOLT]))).collect();
+        let of_deeper = token_invite(61, NodeKind::Envoy, "*", 2, &[BOLT]);
+        invites.push(f.w.invite(2, deeper.id(), &[&deeper], of_deeper));
+        f.add(&invites[3]);
+        let out = f.w.revoke(OP, f.op.id(), &[&invites[3]], &[revoked]);
+        f.add(&out);
+        let names = ["web01", "web02", "db01", "b1"];
+        let records: Vec<_> = wishes.iter().map(|(node, name, invite)| {
+            f.w.spend(BOLT, NodeKind::Envoy, &invites[*invite], *node, names[*name], Some(61))
+        }).collect();
+        let authority = f.authority();
+        let mut whole = Roster::new(&authority);
+        whole.insert_all(&authority, &records);
+        let mut step = Roster::new(&authority);
+        for record in order.iter().map(|i| i.get(&records)).chain(&records) {
+            step.insert(&authority, record).unwrap();
+        }
+        let all = |r: &Roster| r.members().cloned().collect::<Vec<_>>();
+        prop_assert_eq!(all(&step), all(&whole));
+        prop_assert!(invites.iter().all(|i| step.spent(&i.id()) == whole.spent(&i.id())));
+        let mut live: Vec<_> = whole.members().filter(|m| m.is_active()).map(|m| m.name.clone()).collect();
+        let count = live.len();
+        live.sort();
+        live.dedup();
+        prop_assert_eq!(live.len(), count, "names are unique among the live");
     }
 }
