@@ -94,5 +94,11 @@ mod tests {
         let shown = diff(b"", long.as_bytes());
         assert!(shown.len() <= DIFF_BYTES && shown.ends_with(CUT), "{}", shown.len());
         assert!(diff(b"", &vec![b'\n'; SIDE_LINES + 1]).contains("binary"));
+        // The worst cases, nothing in common and everything moved, end and are bounded too.
+        let lines =
+            |salt: &str| (0..4000).map(|n| format!("{salt}{}\n", n * 7919 % 4001)).collect::<String>();
+        assert!(diff(lines("a").as_bytes(), lines("b").as_bytes()).len() <= DIFF_BYTES);
+        let rev: String = lines("a").lines().rev().map(|l| format!("{l}\n")).collect();
+        assert!(diff(lines("a").as_bytes(), rev.as_bytes()).len() <= DIFF_BYTES);
     }
 }
