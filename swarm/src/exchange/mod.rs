@@ -466,7 +466,7 @@ impl Exchange {
                 let bad = fetch.bad.entry(op.conn).or_default();
                 *bad = bad.saturating_add(1);
                 out.push(Act::Blame(op.conn, "sent bytes that do not have the promised hash"));
-                if *bad >= 250 {
+                if *bad >= BAD {
                     fetch.drop_share(op.conn);
                 } else if let Some(index) = op.index {
                     fetch.lacks(now, op.conn, index);
