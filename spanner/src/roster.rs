@@ -128,7 +128,6 @@ impl Roster {
     fn collides(&self, new: &Candidate) -> bool {
         let used = self.settled.used.get(&new.member.invite).copied().unwrap_or(0);
         used >= new.uses
-            || self.settled.exhausted.contains_key(&new.member.invite)
             || self.settled.names.contains_key(&new.member.name)
             || self.settled.members.contains_key(&new.member.key)
     }

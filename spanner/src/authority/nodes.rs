@@ -32,8 +32,6 @@ pub(crate) struct Settlement {
     pub names: BTreeMap<Hostname, PublicKey>,
     /// Uses of invites.
     pub used: BTreeMap<Hash, u32>,
-    /// Invites that had more spends than uses.
-    pub exhausted: BTreeMap<Hash, u32>,
 }
 
 /// The last sequence of `key` in `space` that a revoke stands by; 0 for none.
@@ -73,7 +71,6 @@ impl Settlement {
     fn claim(&mut self, member: &Member, uses: u32) -> Option<Suspension> {
         let used = self.used.entry(member.invite).or_insert(0);
         if *used >= uses {
-            *self.exhausted.entry(member.invite).or_insert(0) += 1;
             return match member.state {
                 MemberState::Revoked { .. } => None,
                 _ => Some(Suspension::UsesExhausted { invite: member.invite, uses }),
