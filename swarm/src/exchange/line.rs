@@ -76,6 +76,11 @@ impl Line {
         self.not_before = self.not_before.max(now.after(pause / 2 + dice.below(pause)));
     }
 
+    /// Whether the peer has ever delivered anything.
+    pub(super) fn is_proven(&self) -> bool {
+        self.usual.is_some()
+    }
+
     /// How long an answer may take before it counts as lost.
     pub(super) fn patience(&self) -> Micros {
         self.usual.map_or(secs(15), |usual| usual.saturating_mul(8).clamp(PATIENCE.0, PATIENCE.1))

@@ -174,8 +174,15 @@ impl Exchange {
                 continue;
             }
             let free = |c: &ConnId| *c != first.conn && self.lines.get(c).is_some_and(|l| l.is_free(now));
-            let able: Vec<ConnId> =
+            let mut able: Vec<ConnId> =
                 fetch.shares.iter().filter(|(c, s)| s.has(index) && free(c)).map(|(c, _)| *c).collect();
+            // Two that never delivered anything must not hold the last chunk between them.
+            let proven = |c: &ConnId| self.lines.get(c).is_some_and(super::Line::is_proven);
+            if able.iter().chain([&first.conn]).any(proven) {
+                able.retain(|c| proven(c) || proven(&first.conn));
+            } else if fetch.shares.keys().any(proven) {
+                continue;
+            }
             if let Some(conn) = self.dice.pick(&able).copied() {
                 self.ask_chunk(now, conn, fetch, index, out);
             }
