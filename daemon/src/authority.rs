@@ -42,7 +42,7 @@ pub enum AuthorityError {
         source: io::Error,
     },
     /// It is something else.
-    #[error("{} line {line}: {why}; expected a file that `vigo export-authority` wrote", path.display())]
+    #[error("{} line {line}: {why}; expected the exported authority of a fleet, or the state directory of a member", path.display())]
     NoAuthority {
         /// The file.
         path: PathBuf,

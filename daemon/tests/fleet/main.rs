@@ -1,0 +1,4 @@
+//! Whole nodes in this process, on loopback, with their state in temporary directories.
+
+mod house;
+mod stories;
