@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use vigo_base::{SpannerId, limits};
+use vigo_node::Reply;
 use vigo_node::boot::meta;
 use vigo_node::crdt::{Space, Unverified};
 
@@ -65,6 +66,11 @@ pub enum AuthorityError {
     Store(#[from] StoreError),
 }
 
+/// One record from its hexadecimal digits.
+fn record(text: &str) -> Option<Vec<u8>> {
+    hex::decode(text).ok().filter(|bytes| bytes.len() <= limits::RECORD_BYTES)
+}
+
 impl Authority {
     /// From a file, or from the state directory of a member that is not running.
     ///
@@ -114,10 +120,16 @@ impl Authority {
         let spanner = fleet.ok_or_else(|| bad(2, "the fleet's id is missing"))?;
         let mut records = Vec::new();
         for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
-            let record = hex::decode(line).ok().filter(|bytes| bytes.len() <= limits::RECORD_BYTES);
-            records.push(record.ok_or_else(|| bad(number, "this is no record"))?);
+            records.push(record(line).ok_or_else(|| bad(number, "this is no record"))?);
         }
         Ok(Authority { spanner, records })
+    }
+
+    /// From a running member's answer to `Command::Authority`. `None` for any other answer.
+    pub fn of_reply(reply: &Reply) -> Option<Authority> {
+        let Reply::Authority { spanner, records } = reply else { return None };
+        let records = records.iter().map(|text| record(text)).collect::<Option<_>>()?;
+        Some(Authority { spanner: *spanner, records })
     }
 
     /// Writes the file; an existing one is not overwritten.

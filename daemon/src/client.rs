@@ -252,7 +252,9 @@ fn request<B>(method: Method, path: &str, body: B) -> Result<Request<B>, CallErr
 fn broken(error: hyper::Error) -> CallError {
     let source = std::error::Error::source(&error).and_then(|e| e.downcast_ref::<io::Error>());
     match source {
-        Some(source) if error.is_user() => CallError::Source(io::Error::new(source.kind(), source.to_string())),
+        Some(source) if error.is_user() => {
+            CallError::Source(io::Error::new(source.kind(), source.to_string()))
+        }
         Some(source) => CallError::Broken { why: source.to_string() },
         None => CallError::Broken { why: error.to_string() },
     }

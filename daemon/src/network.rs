@@ -55,10 +55,13 @@ impl Network {
         let _ = self.effects.set(effects);
     }
 
-    /// Where the channel's events go.
+    /// Where the channel's events go. It does not keep this table alive: the table holds the channel.
     pub fn sink(self: &Arc<Network>) -> Sink {
-        let network = self.clone();
-        Arc::new(move |event| network.take(event))
+        let network = Arc::downgrade(self);
+        Arc::new(move |event| match network.upgrade() {
+            Some(network) => network.take(event),
+            None => Offer::Gone,
+        })
     }
 
     /// Dials `address`; the node hears of the outcome.
@@ -109,7 +112,7 @@ impl Network {
         self.dials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(self: &Arc<Network>, event: ChannelEvent) -> Offer {
+    fn take(&self, event: ChannelEvent) -> Offer {
         match event {
             ChannelEvent::Up { conn, key, dialed, address, exporter } => {
                 self.up(conn, key, dialed, address, exporter)

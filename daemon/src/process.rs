@@ -19,11 +19,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use vigo_base::{Hash, Outbox, SpannerId};
+use vigo_base::{Hash, Outbox, SecretKey, SpannerId};
 use vigo_node::boot::{BadBoot, Boot, Join, Options, meta};
-use vigo_node::{Node, Reply};
 use vigo_node::command::Command;
 use vigo_node::io::Caller;
+use vigo_node::{Node, Reply};
 
 use crate::api::{self, Api, socket::SocketError};
 use crate::blobs::{BlobDamage, BlobError, BlobStore};
@@ -33,7 +33,7 @@ use crate::effects::{Effects, applier::Machine};
 use crate::network::Network;
 use crate::nodeconf::NodeConf;
 use crate::state::{MachineId, StateDir, StateError};
-use crate::store::{Seal, Store, StoreError};
+use crate::store::{Loaded, Seal, Store, StoreError};
 use crate::trace::{Recorder, TraceError};
 use crate::world::{Listener, Machinery};
 
@@ -131,21 +131,9 @@ pub struct Running {
 /// [`StartError`]; nothing is left running then.
 pub fn start(start: Start) -> Result<Running, StartError> {
     let Start { conf, join, version, trace, api, listener } = start;
-    if join.is_none() && !conf.state.join("records.redb").exists() {
-        return Err(BadBoot::NoFleet.into());
-    }
-    if let Some(path) = conf.fs_root.clone().filter(|path| !path.is_dir()) {
-        return Err(StartError::NoRoot { path });
-    }
-    let state = StateDir::open(&conf.state)?;
-    let (key, _) = state.node_key(&machine_id(&state)?)?;
-    let (store, loaded) = Store::open(state.path(), Seal::new(&*key.seed()))?;
-    for damage in &loaded.damaged {
-        tracing::warn!("{damage}");
-    }
-    state.fleet(fleet_of(loaded.meta.get(meta::SPANNER)), None)?;
-    let blobs = open_blobs(&conf.state)?;
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().thread_name("vigo").build()?;
+    let Opened { state, key, store, loaded, blobs } = open(&conf, join.is_some())?;
+    let runtime =
+        Builder::new_multi_thread().worker_threads(WORKERS).enable_all().thread_name("vigo").build()?;
     let (driver, inlet) = driver::queue();
     let network = Network::new(driver.clone(), runtime.handle().clone());
     let listen = if join.is_some() { &[][..] } else { &conf.listen };
@@ -154,19 +142,10 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let effects = Effects::start(runtime.handle(), &driver, blobs.clone(), channel.clone(), machine)?;
     network.connect(channel.clone(), effects.clone());
 
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|e| std::io::Error::other(e.to_string()))?;
     let bound = if listen.is_empty() { Vec::new() } else { channel.addresses() };
-    let options = Options {
-        addresses: conf.addresses(&bound),
-        peers: conf.peers.clone(),
-        version: version.clone(),
-        join,
-        interval: conf.interval,
-        splay: conf.splay,
-    };
+    let options = options(&conf, &bound, &version, join);
     let records = loaded.records.into_iter().map(|(_, bytes)| bytes).collect();
-    let boot = Boot { key, seed, records, meta: loaded.meta, blobs: blobs.list(), options };
+    let boot = Boot { key, seed: seed()?, records, meta: loaded.meta, blobs: blobs.list(), options };
     let clock = SteadyClock::start();
     let trace = trace.map(|path| Recorder::create(&path, clock.begin(), &boot)).transpose()?;
     let mut out = Outbox::new();
@@ -185,18 +164,56 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     })?;
     let api = socket.map(|listener| {
         let (stop, stopped) = oneshot::channel();
-        let served = Api {
-            driver: driver.clone(),
-            blobs,
-            channel: channel.clone(),
-            version,
-            started: Instant::now(),
-            state: conf.state.clone(),
-        };
+        let (driver, channel, started) = (driver.clone(), channel.clone(), Instant::now());
+        let served = Api { driver, blobs, channel, version, started, state: conf.state };
         runtime.spawn(api::serve(listener, Arc::new(served), stopped));
-        (stop, conf.socket.clone())
+        (stop, conf.socket)
     });
     Ok(Running { runtime, driver, channel, effects, ended, api, _state: state })
+}
+
+/// What lies in a state directory.
+struct Opened {
+    state: StateDir,
+    key: SecretKey,
+    store: Store,
+    loaded: Loaded,
+    blobs: BlobStore,
+}
+
+fn open(conf: &NodeConf, joining: bool) -> Result<Opened, StartError> {
+    if !joining && !conf.state.join("records.redb").exists() {
+        return Err(BadBoot::NoFleet.into());
+    }
+    if let Some(path) = conf.fs_root.clone().filter(|path| !path.is_dir()) {
+        return Err(StartError::NoRoot { path });
+    }
+    let state = StateDir::open(&conf.state)?;
+    let (key, _) = state.node_key(&machine_id(&state)?)?;
+    let (store, loaded) = Store::open(state.path(), Seal::new(&*key.seed()))?;
+    for damage in &loaded.damaged {
+        tracing::warn!("{damage}");
+    }
+    state.fleet(fleet_of(loaded.meta.get(meta::SPANNER)), None)?;
+    let blobs = open_blobs(&conf.state)?;
+    Ok(Opened { state, key, store, loaded, blobs })
+}
+
+fn options(conf: &NodeConf, bound: &[SocketAddr], version: &str, join: Option<Join>) -> Options {
+    Options {
+        addresses: conf.addresses(bound),
+        peers: conf.peers.clone(),
+        version: version.to_string(),
+        join,
+        interval: conf.interval,
+        splay: conf.splay,
+    }
+}
+
+fn seed() -> std::io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|e| std::io::Error::other(e.to_string()))?;
+    Ok(seed)
 }
 
 fn listen_on(runtime: &Runtime, path: &Path) -> Result<tokio::net::UnixListener, SocketError> {
@@ -212,7 +229,9 @@ pub fn open_blobs(state: &Path) -> Result<BlobStore, BlobError> {
     let (blobs, damaged) = BlobStore::open(&state.join(BLOBS), BLOB_QUOTA)?;
     for damage in damaged {
         match damage {
-            BlobDamage::Rotten { hash } => tracing::warn!(%hash, "a blob was damaged on disk; it is fetched again"),
+            BlobDamage::Rotten { hash } => {
+                tracing::warn!(%hash, "a blob was damaged on disk; it is fetched again")
+            }
             BlobDamage::Forgotten { exchange } => tracing::warn!(%exchange, "a fetch begins anew"),
         }
     }

@@ -170,7 +170,12 @@ pub enum RestoredBy {
 ///
 /// # Errors
 /// [`SetupError`]; then this machine belongs to no fleet still.
-pub fn restore(state: &Path, name: Hostname, authority: &Authority, by: RestoredBy) -> Result<Made, SetupError> {
+pub fn restore(
+    state: &Path,
+    name: Hostname,
+    authority: &Authority,
+    by: RestoredBy,
+) -> Result<Made, SetupError> {
     let site = Site::open(state)?;
     let (signer, operator, saved) = match by {
         RestoredBy::Operator(key) => (key, None, None),
@@ -369,7 +374,9 @@ fn join(
             match Site::open(state) {
                 Err(SetupError::Member { .. }) => Ok(joined),
                 Err(other) => Err(other),
-                Ok(_) => Err(SetupError::Ended("it joined and kept nothing of it; please report this".into())),
+                Ok(_) => {
+                    Err(SetupError::Ended("it joined and kept nothing of it; please report this".into()))
+                }
             }
         }
         (_, err) => err,

@@ -180,7 +180,8 @@ pub fn replay(path: &Path) -> Result<Replayed, TraceError> {
     let no_trace = |line, why: String| TraceError::NoTrace { path: path.to_path_buf(), line, why };
     let mut reader = BufReader::new(File::open(path).map_err(io)?);
     let mut lines = (1..).map(|number| (number, read_line(&mut reader)));
-    let first = lines.next().and_then(|(_, line)| line.transpose()).transpose().map_err(io)?.unwrap_or_default();
+    let first =
+        lines.next().and_then(|(_, line)| line.transpose()).transpose().map_err(io)?.unwrap_or_default();
     let (now, boot) = match serde_json::from_slice(&first) {
         Ok(Line::Boot(now, start)) => (now, start.boot().map_err(|why| no_trace(1, why))?),
         Ok(_) => return Err(no_trace(1, "it does not begin with what the node started from".into())),

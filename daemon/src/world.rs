@@ -118,11 +118,15 @@ pub fn trouble(error: &StoreError) -> Trouble {
             "look at the disk (`dmesg`): the node tries again by itself",
             false,
         ),
-        StoreError::Locked { .. } => (error.to_string(), "stop the other one: the node goes on by itself", false),
-        StoreError::Damaged { .. } => (error.to_string(), "restart the node", true),
-        StoreError::TooLarge { .. } | StoreError::WrongId { .. } => {
-            (error.to_string(), "this is a mistake in this program; please report it, and restart the node", true)
+        StoreError::Locked { .. } => {
+            (error.to_string(), "stop the other one: the node goes on by itself", false)
         }
+        StoreError::Damaged { .. } => (error.to_string(), "restart the node", true),
+        StoreError::TooLarge { .. } | StoreError::WrongId { .. } => (
+            error.to_string(),
+            "this is a mistake in this program; please report it, and restart the node",
+            true,
+        ),
     };
     Trouble { what, hint: hint.to_string(), fatal }
 }
@@ -144,8 +148,12 @@ fn log(event: &Event) {
             tracing::info!(epoch, changed, failed, millis, "a run ended");
         }
         Event::Fork { loser } => tracing::warn!(?loser, "two publishes of one epoch: publish again on both"),
-        Event::Cloned { key } => tracing::error!(?key, "one key in two places: revoke it, let the machine join anew"),
-        Event::Expelled { why } => tracing::error!(why = escaped(why), "this node does not take part any more"),
+        Event::Cloned { key } => {
+            tracing::error!(?key, "one key in two places: revoke it, let the machine join anew")
+        }
+        Event::Expelled { why } => {
+            tracing::error!(why = escaped(why), "this node does not take part any more")
+        }
         Event::Note(text) => tracing::info!("{}", escaped(text)),
     }
 }

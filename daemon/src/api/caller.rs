@@ -41,7 +41,8 @@ fn group(etc: &Path) -> Option<(u32, Vec<String>)> {
 
 fn user_name(etc: &Path, uid: u32) -> Option<String> {
     let table = fs::read_to_string(etc.join("passwd")).ok()?;
-    let line = table.lines().find(|line| line.split(':').nth(2).and_then(|id| id.parse().ok()) == Some(uid))?;
+    let line =
+        table.lines().find(|line| line.split(':').nth(2).and_then(|id| id.parse().ok()) == Some(uid))?;
     line.split(':').next().map(str::to_string)
 }
 

@@ -15,6 +15,7 @@
 pub mod caller;
 mod measures;
 pub mod socket;
+mod wire;
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -41,6 +42,7 @@ use vigo_node::swarm::outline::BlobRef;
 use crate::blobs::{BlobError, BlobStore};
 use crate::channel::Channel;
 use crate::driver::Handle;
+pub use wire::Answered;
 
 /// Bytes of a command: a statement in hexadecimal digits, and what is around it.
 const COMMAND_BYTES: usize = 256 * 1024;
@@ -113,16 +115,6 @@ impl From<BlobJson> for BlobRef {
     }
 }
 
-/// What a command is answered with.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Answered {
-    /// It was done.
-    Ok(Reply),
-    /// It was not.
-    Err(Refusal),
-}
-
 /// Who is on the other side of a connection.
 #[derive(Debug, Clone, Copy)]
 struct Peer(Caller);
@@ -173,7 +165,9 @@ async fn command(
     };
     let command: Command = match serde_json::from_slice(&body) {
         Ok(command) => command,
-        Err(e) => return refused(format!("not a command: {e}"), "vigo and the node may be of different versions"),
+        Err(e) => {
+            return refused(format!("not a command: {e}"), "vigo and the node may be of different versions");
+        }
     };
     let patience = if matches!(command, Command::Converge { .. }) { RUN_PATIENCE } else { PATIENCE };
     match api.driver.call(caller, command, patience).await {
@@ -182,7 +176,11 @@ async fn command(
     }
 }
 
-async fn put_blob(State(api): State<Arc<Api>>, ConnectInfo(Peer(caller)): ConnectInfo<Peer>, body: Body) -> Response {
+async fn put_blob(
+    State(api): State<Arc<Api>>,
+    ConnectInfo(Peer(caller)): ConnectInfo<Peer>,
+    body: Body,
+) -> Response {
     if let Err(refused) = administers(caller) {
         return refusal(refused);
     }
@@ -198,7 +196,11 @@ async fn put_blob(State(api): State<Arc<Api>>, ConnectInfo(Peer(caller)): Connec
         Err(_) => return refusal(internal()),
     };
     if !api.driver.give_async(Input::BlobStored { blob }).await {
-        return refusal(Refusal { kind: RefusalKind::Unavailable, what: "the node is stopping".into(), hint: None });
+        return refusal(Refusal {
+            kind: RefusalKind::Unavailable,
+            what: "the node is stopping".into(),
+            hint: None,
+        });
     }
     Json(BlobJson::from(blob)).into_response()
 }
@@ -213,7 +215,9 @@ async fn get_blob(
     }
     let hash: Hash = match hash.parse() {
         Ok(hash) => hash,
-        Err(e) => return refusal(Refusal { kind: RefusalKind::BadRequest, what: format!("{e}"), hint: None }),
+        Err(e) => {
+            return refusal(Refusal { kind: RefusalKind::BadRequest, what: format!("{e}"), hint: None });
+        }
     };
     let store = api.blobs.clone();
     match tokio::task::spawn_blocking(move || store.get(&hash, limits::CONFIG_BLOB_BYTES)).await {
@@ -270,7 +274,10 @@ async fn nothing_there(uri: Uri) -> Response {
     refusal(Refusal {
         kind: RefusalKind::NotFound,
         what: format!("there is nothing at {}, or not with this method", vigo_base::text::escaped(&path)),
-        hint: Some("the API has POST /v1/command, PUT /v1/blobs, GET /v1/blobs/HASH, GET /v1/health, GET /metrics".into()),
+        hint: Some(
+            "the API has POST /v1/command, PUT /v1/blobs, GET /v1/blobs/HASH, GET /v1/health, GET /metrics"
+                .into(),
+        ),
     })
 }
 
@@ -297,7 +304,9 @@ fn refusal(refused: Refusal) -> Response {
 
 fn blob_refusal(error: &BlobError) -> Refusal {
     let (kind, hint) = match error {
-        BlobError::Unknown { .. } => (RefusalKind::NotFound, "it may not have arrived here yet: ask another node"),
+        BlobError::Unknown { .. } => {
+            (RefusalKind::NotFound, "it may not have arrived here yet: ask another node")
+        }
         BlobError::TooLarge { .. } => (RefusalKind::BadRequest, "leave out what is large, or split it"),
         BlobError::DiskFull { .. } | BlobError::OverQuota { .. } => {
             (RefusalKind::Unavailable, "free some space, then repeat the command")

@@ -48,7 +48,9 @@ pub enum SocketError {
 pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     let failed = |doing| move |source| SocketError::Io { path: path.to_path_buf(), doing, source };
     match std::fs::symlink_metadata(path) {
-        Ok(there) if !there.file_type().is_socket() => return Err(SocketError::NoSocket { path: path.into() }),
+        Ok(there) if !there.file_type().is_socket() => {
+            return Err(SocketError::NoSocket { path: path.into() });
+        }
         Ok(_) => match UnixStream::connect(path) {
             Ok(_) => return Err(SocketError::Alive { path: path.into() }),
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
@@ -64,7 +66,8 @@ pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
         Err(e) => return Err(failed("look at")(e)),
     }
     let listener = UnixListener::bind(path).map_err(failed("make"))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE)).map_err(failed("set the mode of"))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))
+        .map_err(failed("set the mode of"))?;
     if let Some(group) = group_id()
         && let Err(error) = std::os::unix::fs::chown(path, None, Some(group))
     {

@@ -182,7 +182,10 @@ impl Handle {
         }
         if Instant::now() >= deadline {
             let what = format!("the node did not answer within {} s", patience.as_secs());
-            return Err(unavailable(what, "try again; `vigo status` and the node's log say what it is doing"));
+            return Err(unavailable(
+                what,
+                "try again; `vigo status` and the node's log say what it is doing",
+            ));
         }
         Ok(())
     }

@@ -60,7 +60,10 @@ impl Applier {
     ///
     /// # Errors
     /// What the system says when it has no thread to give.
-    pub fn start(machine: Machine, done: impl Fn(OpId, Done) + Send + Sync + 'static) -> std::io::Result<Applier> {
+    pub fn start(
+        machine: Machine,
+        done: impl Fn(OpId, Done) + Send + Sync + 'static,
+    ) -> std::io::Result<Applier> {
         let (stop, busy) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (flag, count) = (stop.clone(), busy.clone());
         let pool = Pool::start("vigo-applier", 1, QUEUE, move |work| {
@@ -101,9 +104,10 @@ impl Applier {
 pub fn refused(work: &Work, why: &str) -> (OpId, Done) {
     match work {
         Work::Traits(op) => (*op, Done::Traits("{}".into())),
-        Work::Converge { op, dry_run, .. } => {
-            (*op, Done::Ran(RunReport { aborted: Some(why.into()), dry_run: *dry_run, ..RunReport::default() }))
-        }
+        Work::Converge { op, dry_run, .. } => (
+            *op,
+            Done::Ran(RunReport { aborted: Some(why.into()), dry_run: *dry_run, ..RunReport::default() }),
+        ),
     }
 }
 
@@ -142,7 +146,9 @@ fn run(
     converge(plan, host, traits, &options, &mut |progress| {
         if let Progress::Done { report, .. } = progress {
             match report.outcome {
-                Outcome::Failed => tracing::warn!(step = report.id, message = report.message, "a step failed"),
+                Outcome::Failed => {
+                    tracing::warn!(step = report.id, message = report.message, "a step failed")
+                }
                 outcome if outcome.changed() => {
                     tracing::info!(step = report.id, ?outcome, dry_run, message = report.message, "a step");
                 }

@@ -72,7 +72,9 @@ impl Effects {
             Effect::ReadBlob { blob } => self.job(Job::Read(op, blob)),
             Effect::DropBlobs { blobs } => self.job(Job::Drop(op, blobs)),
             Effect::CollectTraits => self.work(Work::Traits(op)),
-            Effect::Converge { plan, traits, dry_run } => self.work(Work::Converge { op, plan, traits, dry_run }),
+            Effect::Converge { plan, traits, dry_run } => {
+                self.work(Work::Converge { op, plan, traits, dry_run })
+            }
         }
     }
 
@@ -88,7 +90,11 @@ impl Effects {
     ///
     /// # Errors
     /// The answer.
-    pub fn fetched(&self, op: u64, result: Result<Vec<u8>, FetchError>) -> Result<(), Result<Vec<u8>, FetchError>> {
+    pub fn fetched(
+        &self,
+        op: u64,
+        result: Result<Vec<u8>, FetchError>,
+    ) -> Result<(), Result<Vec<u8>, FetchError>> {
         let Some(fetch) = self.transfers.awaited(op) else { return Ok(()) };
         match self.pool.offer(Job::Arrived { op: OpId(op), fetch, result }) {
             Err(Job::Arrived { result, .. }) => {

@@ -143,12 +143,16 @@ impl Transfers {
                     let bad = |e: &dyn std::fmt::Display| Failed::BadContent(e.to_string());
                     let outline = Outline::decode_for(&blob, &bytes).map_err(|e| bad(&e))?;
                     let partial = self.partial(blob, Some(outline.clone()))?;
-                    Ok(Outlined { held: partial.map(|p| bitmap(outline.chunks.len(), &p.missing())), outline })
+                    Ok(Outlined {
+                        held: partial.map(|p| bitmap(outline.chunks.len(), &p.missing())),
+                        outline,
+                    })
                 });
                 Some((op, Done::Outline(outline)))
             }
             Job::Arrived { op, fetch: Fetch::Chunk(blob, index), result } => {
-                let kept = result.map_err(|e| failed_fetch(&e)).and_then(|bytes| self.keep(blob, index, &bytes));
+                let kept =
+                    result.map_err(|e| failed_fetch(&e)).and_then(|bytes| self.keep(blob, index, &bytes));
                 Some((op, Done::Chunk(kept)))
             }
             Job::Finish(op, blob) => Some((op, Done::Finished(self.finish(blob)))),

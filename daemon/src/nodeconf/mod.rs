@@ -6,10 +6,10 @@
 //!
 //! It reads one file and nothing else; all mistakes are told at once.
 
-mod values;
-mod yaml;
 #[cfg(test)]
 mod tests;
+mod values;
+mod yaml;
 
 use std::fmt;
 use std::io;
@@ -221,7 +221,11 @@ impl NodeConf {
             let place = format!("{name}:{line}");
             if let Some((_, first)) = seen.iter().find(|(k, _)| *k == key) {
                 let what = format!("{key} stands here a second time");
-                bad.push(BadConf { place, what, hint: Some(format!("the first is in line {first}; keep one")) });
+                bad.push(BadConf {
+                    place,
+                    what,
+                    hint: Some(format!("the first is in line {first}; keep one")),
+                });
                 continue;
             }
             socket_given |= key == "socket";
@@ -237,8 +241,12 @@ impl NodeConf {
             conf.socket = conf.state.join("vigo.sock");
             let length = conf.socket.as_os_str().len();
             if length > values::SOCKET_BYTES {
-                let what = format!("the socket {} would have a path of {length} bytes", conf.socket.display());
-                let hint = format!("a socket's path has at most {} bytes: give `socket:` a shorter one", values::SOCKET_BYTES);
+                let what =
+                    format!("the socket {} would have a path of {length} bytes", conf.socket.display());
+                let hint = format!(
+                    "a socket's path has at most {} bytes: give `socket:` a shorter one",
+                    values::SOCKET_BYTES
+                );
                 bad.push(BadConf { place: name.into(), what, hint: Some(hint) });
             }
         }
@@ -274,7 +282,8 @@ impl NodeConf {
             "socket" => self.socket = values::socket(one()?).map_err(wrong)?,
             "fs_root" => self.fs_root = Some(values::directory(one()?).map_err(wrong)?),
             "log.level" => {
-                self.log_level = values::word(one()?, &["error", "warn", "info", "debug", "trace"]).map_err(wrong)?;
+                self.log_level =
+                    values::word(one()?, &["error", "warn", "info", "debug", "trace"]).map_err(wrong)?;
             }
             "log.format" => {
                 let word = values::word(one()?, &["human", "json"]).map_err(wrong)?;
@@ -292,7 +301,10 @@ impl NodeConf {
 pub fn documented() -> String {
     let mut out = String::from("# /etc/vigo/node.yaml: all keys are optional.\n");
     for key in KEYS {
-        out.push_str(&format!("\n# {}\n# {}. Default: {}\n#{}:\n", key.help, key.value, key.default, key.name));
+        out.push_str(&format!(
+            "\n# {}\n# {}. Default: {}\n#{}:\n",
+            key.help, key.value, key.default, key.name
+        ));
     }
     out
 }

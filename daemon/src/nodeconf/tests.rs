@@ -44,7 +44,8 @@ fn every_key_of_the_table_is_one_that_can_be_set() {
 
 #[test]
 fn mistakes_are_told_with_line_and_nearest_name_all_at_once() {
-    let bad = parse("stat: /x\nlog:\n  levle: info\n  format: jason\nlisten: bolt1\nlisten: none\n").unwrap_err();
+    let bad =
+        parse("stat: /x\nlog:\n  levle: info\n  format: jason\nlisten: bolt1\nlisten: none\n").unwrap_err();
     assert_eq!(
         bad,
         [
@@ -78,7 +79,10 @@ fn what_is_no_such_file_is_told() {
     }
     let long = format!("socket: /{}\n", "a".repeat(120));
     assert!(parse(&long).unwrap_err()[0].contains("121 bytes"));
-    assert!(parse(&format!("state: /{}\n", "a".repeat(120))).unwrap_err()[0].contains("give `socket:` a shorter one"));
+    assert!(
+        parse(&format!("state: /{}\n", "a".repeat(120))).unwrap_err()[0]
+            .contains("give `socket:` a shorter one")
+    );
 }
 
 #[test]

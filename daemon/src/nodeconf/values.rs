@@ -70,7 +70,9 @@ pub(super) fn announce(found: &[String]) -> Result<Announce, String> {
     match found {
         [one] if one == "auto" => Ok(Announce::Auto),
         [one] if one == "none" || one.is_empty() => Ok(Announce::These(Vec::new())),
-        many if many.len() > ADDRESSES => Err(format!("{} addresses, at most {ADDRESSES} are announced", many.len())),
+        many if many.len() > ADDRESSES => {
+            Err(format!("{} addresses, at most {ADDRESSES} are announced", many.len()))
+        }
         many => many.iter().map(|text| host_port(text)).collect::<Result<_, _>>().map(Announce::These),
     }
 }
@@ -91,7 +93,8 @@ pub(super) fn peers(found: &[String]) -> Result<Vec<(String, Option<PublicKey>)>
 
 /// `host:port`, `1.2.3.4:port` or `[v6]:port`; the port may be left out.
 pub fn host_port(text: &str) -> Result<String, String> {
-    let bad = || format!("found {:?}, which is no host with a port like bolt1.example.com:1531", escaped(text));
+    let bad =
+        || format!("found {:?}, which is no host with a port like bolt1.example.com:1531", escaped(text));
     if text.parse::<SocketAddr>().is_ok() {
         return Ok(text.to_string());
     }
@@ -107,7 +110,11 @@ pub fn host_port(text: &str) -> Result<String, String> {
 }
 
 fn bounded(found: &[String]) -> Result<(), String> {
-    if found.len() > ITEMS { Err(format!("{} values, at most {ITEMS} are read", found.len())) } else { Ok(()) }
+    if found.len() > ITEMS {
+        Err(format!("{} values, at most {ITEMS} are read", found.len()))
+    } else {
+        Ok(())
+    }
 }
 
 /// What to announce for the addresses that are bound: those themselves, and for 0.0.0.0 and [::] the addresses
@@ -139,7 +146,9 @@ fn local_v4(table: &str) -> Vec<Ipv4Addr> {
     for line in table.lines() {
         let line = line.trim_start_matches([' ', '|', '+', '-']);
         if line.starts_with("/32 host LOCAL") {
-            out.extend(last.filter(|ip: &Ipv4Addr| !ip.is_loopback() && !ip.is_link_local() && !out.contains(ip)));
+            out.extend(
+                last.filter(|ip: &Ipv4Addr| !ip.is_loopback() && !ip.is_link_local() && !out.contains(ip)),
+            );
         }
         last = line.split_whitespace().next().and_then(|word| word.parse().ok()).or(last);
     }
@@ -155,7 +164,6 @@ fn local_v6(table: &str) -> Vec<Ipv6Addr> {
     };
     table.lines().filter_map(parse).collect()
 }
-
 
 #[cfg(test)]
 mod tests {

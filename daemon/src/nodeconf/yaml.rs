@@ -58,8 +58,9 @@ pub(super) fn read(file: &str, text: &str) -> Result<Vec<Entry>, Vec<BadConf>> {
                 if tag.is_some() {
                     return Err(bad(line, "tags have no meaning here".into(), "remove the `!…`"));
                 }
-                scalar(&mut open, &mut entries, text.into_owned(), line)
-                    .map_err(|what| bad(line, what, "write `key: value` lines; `vigo node --help` lists the keys"))?;
+                scalar(&mut open, &mut entries, text.into_owned(), line).map_err(|what| {
+                    bad(line, what, "write `key: value` lines; `vigo node --help` lists the keys")
+                })?;
             }
             Event::MappingStart(..) => {
                 let prefix = match open.last_mut() {
@@ -69,7 +70,13 @@ pub(super) fn read(file: &str, text: &str) -> Result<Vec<Entry>, Vec<BadConf>> {
                 };
                 match prefix {
                     Some(prefix) if open.len() < 4 => open.push(Open::Map(prefix, None)),
-                    _ => return Err(bad(line, "a map has no place here".into(), "write one value, or `- value` lines")),
+                    _ => {
+                        return Err(bad(
+                            line,
+                            "a map has no place here".into(),
+                            "write one value, or `- value` lines",
+                        ));
+                    }
                 }
             }
             Event::SequenceStart(..) => match open.last_mut() {
@@ -85,7 +92,9 @@ pub(super) fn read(file: &str, text: &str) -> Result<Vec<Entry>, Vec<BadConf>> {
                     entries.push(entry);
                 }
             }
-            Event::Alias(_) => return Err(bad(line, "aliases have no meaning here".into(), "write the value itself")),
+            Event::Alias(_) => {
+                return Err(bad(line, "aliases have no meaning here".into(), "write the value itself"));
+            }
             _ => {}
         }
     }

@@ -82,6 +82,15 @@ impl House {
         Signer::new(key, context)
     }
 
+    /// The same, or none while the node does not answer.
+    pub fn signer_quiet(&self, at: &str) -> Option<Signer> {
+        let key = keyfile::load(&self.key_file(), &mut |_| None).unwrap();
+        match self.client(at).call(&Command::Context { key: key.public() }) {
+            Ok(Reply::Context(context)) => Some(Signer::new(key, *context)),
+            _ => None,
+        }
+    }
+
     /// An invitation, taken in by the node `at`.
     pub fn invite(&self, at: &str, name: &str, kind: NodeKind) -> Token {
         let seed = [self.seeds.fetch_add(1, Ordering::Relaxed) as u8; 32];
