@@ -1,0 +1,286 @@
+//! The command line of `vigocli`: the fleet, with an operator's key.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+use super::{Everywhere, KeyArgs, RULE};
+
+/// `vigocli`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "vigocli",
+    version,
+    about = RULE,
+    long_about = "Vigo keeps machines as their configuration says, peer to peer.\n\nvigo is this machine and you; vigocli is the fleet, with an operator's key.",
+    after_help = "Start here:\n  vigocli spanner invite --name web01      a token for a new machine\n  vigocli config publish --wait            publish stacks/, and see it arrive\n  vigocli envoys list                      how they all are\n\nIt speaks to the node on this machine, any node: a bolt knows all envoys. This machine's own commands: vigo --help.",
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    subcommand_required = true
+)]
+pub struct Vigocli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub everywhere: Everywhere,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands of `vigocli`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Who belongs to the fleet
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Spanner(Spanner),
+    /// The configuration of the fleet
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Config(Config),
+    /// The machines and how they are
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Envoys(Envoys),
+    /// Settings of the whole fleet
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Settings(Settings),
+}
+
+/// `vigocli spanner`.
+#[derive(Debug, Subcommand)]
+pub enum Spanner {
+    /// Make a token with which a machine joins
+    Invite(Invite),
+    /// List who asks to join, with the six words that their screens show
+    #[command(after_help = "Example:\n  vigocli spanner requests")]
+    Requests,
+    /// Let in a machine that asks, after comparing the six words
+    Approve(Approve),
+    /// Turn down a machine that asks
+    #[command(after_help = "Example:\n  vigocli spanner deny web07")]
+    Deny {
+        /// The name it asks under, or its key
+        #[arg(value_name = "NAME|KEY")]
+        who: String,
+    },
+    /// List the members: operators, bolts, envoys
+    #[command(after_help = "Example:\n  vigocli spanner members --json")]
+    Members,
+    /// Never accept a member's key again
+    Revoke(Revoke),
+    /// Write the fleet's authority to a file, for `vigo init --restore`
+    #[command(after_help = "Example:\n  vigocli spanner export /root/authority.json\n\nIt holds no secret. Any node has it; a copy elsewhere helps when all bolts are lost.")]
+    Export {
+        /// The file; it must not be there yet
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// `vigocli spanner invite`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vigocli spanner invite --name web01\n  vigocli spanner invite --pattern 'web*' --uses 10 --expires 1d\n  vigocli spanner invite --bolt --name bolt2\n\nOn the new machine: vigo join TOKEN. The token is a secret until it is used.",
+    group(ArgGroup::new("which").args(["name", "pattern"]))
+)]
+pub struct Invite {
+    /// For a bolt
+    #[arg(long)]
+    pub bolt: bool,
+    /// The name the machine will have
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The names it may choose among, with * and ? [default: *]
+    #[arg(long, value_name = "GLOB")]
+    pub pattern: Option<String>,
+    /// How long it is good for, like 30m, 1h or 7d
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub expires: String,
+    /// How many machines may use it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub uses: u32,
+    /// The key that signs.
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// `vigocli spanner approve`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vigocli spanner approve web07                                  shows the six words and asks\n  vigocli spanner approve web07 --words 'ape bus cat dog elk fox'  when a program compared them"
+)]
+pub struct Approve {
+    /// The name it asks under, or its key
+    #[arg(value_name = "NAME|KEY")]
+    pub who: String,
+    /// The six words as its screen shows them: with them nobody is asked
+    #[arg(long, value_name = "WORDS")]
+    pub words: Option<String>,
+    /// Another name than it asks for
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The key that signs.
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// `vigocli spanner revoke`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  vigocli spanner revoke web01 --reason 'disk stolen'\n\nA revoked key never returns: the machine joins again with a new one.")]
+pub struct Revoke {
+    /// The name of an envoy, a bolt or an operator, or a key
+    #[arg(value_name = "NAME|KEY")]
+    pub who: String,
+    /// Why, for the others
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// The key that signs.
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// Where a tree is.
+#[derive(Debug, Clone, Args)]
+pub struct Tree {
+    /// The tree
+    #[arg(long, value_name = "DIR", default_value = "/srv/vigo/stacks")]
+    pub stacks: PathBuf,
+}
+
+/// `vigocli config`.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Check stacks/, sign it, and give it to the fleet
+    Publish(Publish),
+    /// Show why a host gets what it gets
+    #[command(after_help = "Examples:\n  vigocli config trace web01.example.com\n  vigocli config trace web01 --stacks ./stacks --json\n  vigocli config trace web01 --published")]
+    Trace {
+        /// The host's name in the fleet
+        #[arg(value_name = "HOST")]
+        host: String,
+        /// Where the tree is.
+        #[command(flatten)]
+        tree: Tree,
+        /// Look at what is published instead of at the tree (a bolt knows it)
+        #[arg(long, conflicts_with = "stacks")]
+        published: bool,
+    },
+    /// Show the hierarchy: who inherits what from where
+    #[command(after_help = "Examples:\n  vigocli config tree\n  vigocli config tree site/web --stacks ./stacks\n  vigocli config tree --published")]
+    Tree {
+        /// Only this directory of the tree
+        #[arg(value_name = "PATH")]
+        path: Option<String>,
+        /// Where the tree is.
+        #[command(flatten)]
+        tree: Tree,
+        /// Look at what is published instead of at the tree (a bolt knows it)
+        #[arg(long, conflicts_with = "stacks")]
+        published: bool,
+    },
+    /// List the publishes
+    #[command(after_help = "Example:\n  vigocli config log")]
+    Log,
+}
+
+/// `vigocli config publish`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vigocli config publish --dry-run                what would change, for whom\n  vigocli config publish --wait --note 'open 443'\n  vigocli config publish --stacks ./stacks --json\n\nErrors in the tree block it, warnings do not. `.live` beside the tree then holds what was published, read-only."
+)]
+pub struct Publish {
+    /// Where the tree is.
+    #[command(flatten)]
+    pub tree: Tree,
+    /// Where what was published is written [default: .live beside the tree]
+    #[arg(long, value_name = "DIR")]
+    pub live: Option<PathBuf>,
+    /// Publish nothing; say whose policy would change, and how
+    #[arg(long, conflicts_with_all = ["wait", "note", "force"])]
+    pub dry_run: bool,
+    /// Wait until every envoy that can be reached has converged
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, requires = "wait")]
+    pub timeout: u64,
+    /// A line for the others
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub note: String,
+    /// Treat warnings as errors
+    #[arg(long)]
+    pub strict: bool,
+    /// Publish over what somebody else published since .live was written
+    #[arg(long)]
+    pub force: bool,
+    /// The key that signs.
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// `vigocli envoys`.
+#[derive(Debug, Subcommand)]
+pub enum Envoys {
+    /// List them with their states
+    #[command(after_help = "Example:\n  vigocli envoys list --json")]
+    List,
+    /// Show one: its last run, what it says of itself, its traits
+    #[command(after_help = "Example:\n  vigocli envoys show web01")]
+    Show {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Show its last runs: what they changed and what failed
+    #[command(after_help = "Example:\n  vigocli envoys runs web01")]
+    Runs {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// `vigocli settings`.
+#[derive(Debug, Subcommand)]
+pub enum Settings {
+    /// List all settings with their values and what they do
+    #[command(after_help = "Example:\n  vigocli settings list")]
+    List,
+    /// Set one
+    #[command(after_help = "Example:\n  vigocli settings set converge.interval 10m")]
+    Set {
+        /// Its name
+        #[arg(value_name = "KEY")]
+        name: String,
+        /// Its value
+        #[arg(value_name = "VALUE")]
+        value: String,
+        /// The key that signs.
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Take one back to its default
+    #[command(after_help = "Example:\n  vigocli settings unset converge.interval")]
+    Unset {
+        /// Its name
+        #[arg(value_name = "KEY")]
+        name: String,
+        /// The key that signs.
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Set what a server.yaml says; its keys are all checked first
+    #[command(after_help = "Example:\n  vigocli settings import /etc/vigo/server.yaml --dry-run")]
+    Import {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Set nothing; say what would be set
+        #[arg(long)]
+        dry_run: bool,
+        /// The key that signs.
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+}

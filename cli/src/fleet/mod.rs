@@ -1,0 +1,28 @@
+//! The commands of `vigocli`: the fleet, with an operator's key.
+
+pub mod compare;
+pub mod config;
+pub mod envoys;
+pub mod live;
+pub mod publish;
+pub mod rollout;
+pub mod settings;
+pub mod spanner;
+pub mod yaml;
+
+use crate::args::vigocli::{Command, Vigocli};
+use crate::exit::Failure;
+
+/// A command of `vigocli`.
+///
+/// # Errors
+/// [`Failure`] if it did not go as asked.
+pub fn run(cli: &Vigocli) -> Result<(), Failure> {
+    let everywhere = &cli.everywhere;
+    match &cli.command {
+        Command::Spanner(args) => spanner::run(everywhere, args),
+        Command::Config(args) => config::run(everywhere, args),
+        Command::Envoys(args) => envoys::run(everywhere, args),
+        Command::Settings(args) => settings::run(everywhere, args),
+    }
+}

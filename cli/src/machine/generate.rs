@@ -1,0 +1,106 @@
+//! Completions and manual pages, made from the command lines themselves, so that they cannot fall behind.
+
+use std::fs;
+use std::path::Path;
+
+use clap::Command;
+use clap_complete::{Shell as ClapShell, generate};
+use clap_mangen::Man as Page;
+
+use crate::args::Everywhere;
+use crate::args::vigo::{Completions, Man, Program, Shell};
+use crate::exit::{Exit, Failure};
+use crate::show::Show;
+use crate::slips::command_of;
+
+/// `vigo completions`.
+///
+/// # Errors
+/// [`Failure`] if they cannot be written.
+pub fn completions(everywhere: &Everywhere, args: &Completions) -> Result<(), Failure> {
+    let name = match args.program {
+        Program::Vigo => "vigo",
+        Program::Vigocli => "vigocli",
+    };
+    let shell = match args.shell {
+        Shell::Bash => ClapShell::Bash,
+        Shell::Zsh => ClapShell::Zsh,
+        Shell::Fish => ClapShell::Fish,
+    };
+    let mut out = Vec::new();
+    generate(shell, &mut visible(command_of(name)), name, &mut out);
+    Show::new(everywhere).text(&String::from_utf8_lossy(&out))
+}
+
+/// A command without what its help does not show.
+fn visible(command: Command) -> Command {
+    let hidden: Vec<String> =
+        command.get_subcommands().filter(|c| c.is_hide_set()).map(|c| c.get_name().to_owned()).collect();
+    if hidden.is_empty() {
+        return command;
+    }
+    // clap cannot take a subcommand away: the command is put together again without them.
+    let kept: Vec<Command> = command.get_subcommands().filter(|c| !c.is_hide_set()).cloned().collect();
+    let mut fresh = Command::new(command.get_name().to_owned()).disable_help_subcommand(true);
+    fresh = fresh.version(env!("CARGO_PKG_VERSION"));
+    if let Some(about) = command.get_about() {
+        fresh = fresh.about(about.clone());
+    }
+    if let Some(about) = command.get_long_about() {
+        fresh = fresh.long_about(about.clone());
+    }
+    if let Some(after) = command.get_after_help() {
+        fresh = fresh.after_help(after.clone());
+    }
+    fresh.args(command.get_arguments().cloned()).subcommands(kept)
+}
+
+/// `vigo man`.
+///
+/// # Errors
+/// [`Failure`] if a page cannot be written.
+pub fn man(everywhere: &Everywhere, args: &Man) -> Result<(), Failure> {
+    let Some(dir) = &args.dir else {
+        let page = page(&built("vigo"), "vigo")?;
+        return Show::new(everywhere).text(&String::from_utf8_lossy(&page));
+    };
+    fs::create_dir_all(dir).map_err(|e| Failure::io("make", dir, &e))?;
+    let mut names = Vec::new();
+    for program in ["vigo", "vigocli"] {
+        write_pages(&built(program), program, dir, &mut names)?;
+    }
+    Show::new(everywhere).result(&names, || names.join("\n"))
+}
+
+fn built(program: &str) -> Command {
+    let mut command = visible(command_of(program));
+    command.build();
+    command
+}
+
+fn write_pages(command: &Command, name: &str, dir: &Path, names: &mut Vec<String>) -> Result<(), Failure> {
+    let file = format!("{}.1", name.replace(' ', "-"));
+    let path = dir.join(&file);
+    fs::write(&path, page(command, name)?).map_err(|e| Failure::io("write", &path, &e))?;
+    names.push(file);
+    let below = command.get_subcommands().filter(|c| !c.is_hide_set());
+    for each in below {
+        write_pages(each, &format!("{name} {}", each.get_name()), dir, names)?;
+    }
+    Ok(())
+}
+
+fn page(command: &Command, name: &str) -> Result<Vec<u8>, Failure> {
+    let failed = |e: std::io::Error| Failure::new(Exit::Failed, format!("cannot make the page of {name}: {e}"));
+    let dashed = name.replace(' ', "-");
+    let command = command.clone().name(dashed.clone()).bin_name(name.to_owned()).display_name(dashed.clone());
+    let page = Page::new(command).title(dashed.to_uppercase()).manual("Vigo").source(concat!("vigo ", env!("CARGO_PKG_VERSION")));
+    let mut out = Vec::new();
+    page.render(&mut out).map_err(failed)?;
+    if !name.contains(' ') {
+        out.extend_from_slice(b".SH \"EXIT STATUS\"\n.nf\n");
+        out.extend_from_slice(crate::exit::Exit::table().as_bytes());
+        out.extend_from_slice(b".fi\n");
+    }
+    Ok(out)
+}

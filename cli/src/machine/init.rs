@@ -1,0 +1,238 @@
+//! `vigo init`: found a fleet, or bring one back that lost its bolts.
+//!
+//! The recovery words are printed once, here, and are nowhere else afterwards; they never go through a log. What
+//! to do next stands at the end, as lines to type.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use vigo_base::Hostname;
+use vigo_base::text::escaped;
+use vigo_daemon::authority::{Authority, AuthorityError};
+use vigo_daemon::operator::keyfile;
+use vigo_daemon::process::StartError;
+use vigo_daemon::setup::{self, Made, OperatorKey, RestoredBy, SetupError};
+use vigo_daemon::state::StateError;
+use zeroize::Zeroizing;
+
+use crate::args::Everywhere;
+use crate::args::vigo::Init;
+use crate::exit::{Exit, Failure};
+use crate::reach;
+use crate::show::{self, Show};
+
+/// Words of the recovery key in a line of print.
+const WORDS_A_LINE: usize = 6;
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`]; then this machine belongs to no fleet still.
+pub fn run(everywhere: &Everywhere, args: &Init) -> Result<(), Failure> {
+    let name = hostname(&args.name, "--name")?;
+    let state = state_of(everywhere);
+    let key_path = reach::key_path(&args.key)?;
+    let made = match &args.restore {
+        None => {
+            let init = setup::Init {
+                state: &state,
+                name,
+                fleet: label(&args.fleet)?,
+                operator_name: operator_name(args)?,
+                operator: new_key(args, &key_path)?,
+            };
+            working("making the keys", || setup::init(init))?
+        }
+        Some(file) => restore(args, &state, name, file, &key_path)?,
+    };
+    tell(everywhere, args, &made, &state)
+}
+
+fn restore(
+    args: &Init,
+    state: &Path,
+    name: Hostname,
+    file: &Path,
+    key_path: &Path,
+) -> Result<Made, Failure> {
+    let authority = Authority::load(file)?;
+    let by = if args.recovery {
+        let words = show::secret("The 24 recovery words", "run it on a terminal: the words are typed, not passed")?;
+        let operator = new_key(args, key_path)?;
+        RestoredBy::Recovery { words, operator_name: operator_name(args)?, operator }
+    } else {
+        let given = args.key.passphrase_file.as_deref().map(show::passphrase_of).transpose()?;
+        let mut trouble = None;
+        let key = keyfile::load(key_path, &mut |attempt| match &given {
+            Some(passphrase) => (attempt == 1).then(|| passphrase.clone()),
+            None => show::secret("Passphrase of the operator's key", "give --passphrase-file FILE")
+                .map_err(|failure| trouble = Some(failure))
+                .ok(),
+        });
+        match (key, trouble) {
+            (Err(_), Some(failure)) => return Err(failure),
+            (key, _) => RestoredBy::Operator(key?),
+        }
+    };
+    Ok(working("restoring the fleet", || setup::restore(state, name, &authority, by))?)
+}
+
+fn working<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let bar = show::spinner(what);
+    let done = work();
+    bar.finish_and_clear();
+    done
+}
+
+fn tell(everywhere: &Everywhere, args: &Init, made: &Made, state: &Path) -> Result<(), Failure> {
+    let show = Show::new(everywhere);
+    let words = made.words.as_ref();
+    let operator = made.operator.as_ref();
+    if show.json {
+        let body = Zeroizing::new(
+            json!({
+                "spanner": made.spanner.to_string(),
+                "node": made.node.to_string(),
+                "state": state,
+                "recovery_words": words.map(|w| w.as_str()),
+                "operator_key": operator.map(|saved| &saved.path),
+            })
+            .to_string(),
+        );
+        return show.text(&body);
+    }
+    let mut out = Zeroizing::new(String::new());
+    let verb = if args.restore.is_some() { "is back; this machine is its new bolt" } else { "is founded; this machine is its first bolt" };
+    out.push_str(&format!("The fleet {} {verb} {}.\n", made.spanner, escaped(&args.name)));
+    if let Some(saved) = operator {
+        let how = if saved.wrapped { "protected by your passphrase" } else { "NOT protected: whoever reads it is the operator" };
+        out.push_str(&format!("The operator's key is {} ({how}).\n", escaped(&saved.path.display().to_string())));
+        if let Some(old) = &saved.old {
+            out.push_str(&format!("The key that was there is now {}.\n", escaped(&old.display().to_string())));
+        }
+    }
+    if let Some(words) = words {
+        out.push_str("\nThe recovery key, on no disk and shown only now. Write these 24 words on paper, with their numbers:\n\n");
+        for (i, word) in words.split(' ').enumerate() {
+            let end = if (i + 1) % WORDS_A_LINE == 0 { "\n" } else { "" };
+            out.push_str(&format!("{:>4} {word:<10}{end}", i + 1));
+        }
+        out.push_str(
+            "\nWith them the fleet is brought back when all operators' keys are lost. Keep the paper where no machine is.\n",
+        );
+    }
+    out.push_str("\nNext:\n");
+    let option = state_option(state);
+    out.push_str(&format!("  vigo node{option}                             start it (or: systemctl start vigo)\n"));
+    out.push_str(&format!("  vigocli spanner invite --name web01{option}   a token for the first envoy\n"));
+    show.text(&out)
+}
+
+/// ` --state DIR`, where it is not the usual one.
+pub fn state_option(state: &Path) -> String {
+    if state == Path::new(vigo_daemon::nodeconf::STATE) {
+        String::new()
+    } else {
+        format!(" --state {}", escaped(&state.display().to_string()))
+    }
+}
+
+/// The state directory that is meant.
+pub fn state_of(everywhere: &Everywhere) -> PathBuf {
+    let flags = reach::state_flag(everywhere);
+    let conf = vigo_daemon::nodeconf::NodeConf::load(None, &flags);
+    match (conf, &everywhere.state) {
+        (Ok(conf), _) => conf.state,
+        (Err(_), Some(state)) => reach::absolute(state),
+        (Err(_), None) => vigo_daemon::nodeconf::STATE.into(),
+    }
+}
+
+/// A name in the fleet.
+///
+/// # Errors
+/// [`Failure`] with what a name may be.
+pub fn hostname(text: &str, option: &str) -> Result<Hostname, Failure> {
+    text.parse().map_err(|e: vigo_base::BadName| {
+        Failure::new(Exit::Usage, format!("{option}: {e}")).hint("a name is written like bolt1 or web01.example.com")
+    })
+}
+
+fn label(text: &str) -> Result<String, Failure> {
+    if text.is_empty() || text.chars().count() > 60 || text.chars().any(char::is_control) {
+        return Err(Failure::new(Exit::Usage, "--fleet: a label has 1 to 60 printable characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The operator's name: given, or the user's.
+fn operator_name(args: &Init) -> Result<Hostname, Failure> {
+    if let Some(name) = &args.operator {
+        return hostname(name, "--operator");
+    }
+    let env = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
+    let user = env("SUDO_USER").or_else(|| env("USER")).or_else(|| env("LOGNAME")).unwrap_or_else(|| "operator".into());
+    let clean: String = user.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    hostname(clean.trim_matches('-'), "--operator (from your user name)")
+}
+
+fn new_key(args: &Init, path: &Path) -> Result<OperatorKey, Failure> {
+    let passphrase = match (&args.key.passphrase_file, args.plain_key) {
+        (_, true) => None,
+        (Some(file), _) => Some(show::passphrase_of(file)?),
+        (None, false) => Some(asked_twice()?),
+    };
+    Ok(OperatorKey::New { path: path.to_path_buf(), passphrase })
+}
+
+fn asked_twice() -> Result<Zeroizing<String>, Failure> {
+    let instead = "give --passphrase-file FILE, or --plain-key for a key without protection";
+    let first = show::secret("A passphrase for the operator's key", instead)?;
+    if first.is_empty() {
+        return Err(Failure::new(Exit::Usage, "an empty passphrase protects nothing").hint(instead));
+    }
+    let second = show::secret("The same again", instead)?;
+    if first != second {
+        return Err(Failure::new(Exit::Usage, "the two passphrases differ").hint("repeat the command; nothing was made"));
+    }
+    Ok(first)
+}
+
+impl From<AuthorityError> for Failure {
+    fn from(error: AuthorityError) -> Failure {
+        match &error {
+            AuthorityError::Io { doing, path, source } => Failure::io(doing, path, source),
+            _ => reach::split(Exit::Usage, &escaped(&error.to_string())),
+        }
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Failure {
+        let exit = match &error {
+            SetupError::Member { .. } | SetupError::OtherFleet { .. } => Exit::Usage,
+            SetupError::State(StateError::Locked { .. }) => Exit::Unavailable,
+            SetupError::Refused { why, .. } if why.contains("spent") || why.contains("expired") => Exit::Stale,
+            SetupError::Refused { .. } => Exit::Denied,
+            SetupError::TimedOut { .. } => Exit::Unavailable,
+            SetupError::Words(_) => Exit::Denied,
+            SetupError::Key(_) => {
+                let SetupError::Key(key) = error else { return Failure::new(Exit::Failed, error.to_string()) };
+                return key.into();
+            }
+            _ => Exit::Failed,
+        };
+        reach::split(exit, &escaped(&error.to_string()))
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Failure {
+        let exit = match &error {
+            StartError::Boot(_) | StartError::NoRoot { .. } => Exit::Usage,
+            StartError::State(StateError::Locked { .. }) => Exit::Unavailable,
+            _ => Exit::Failed,
+        };
+        reach::split(exit, &escaped(&error.to_string()))
+    }
+}

@@ -1,0 +1,9 @@
+//! The commands of `vigo`: this machine and you.
+
+pub mod apply;
+pub mod bench;
+pub mod generate;
+pub mod init;
+pub mod join;
+pub mod node;
+pub mod state;

@@ -1,0 +1,54 @@
+//! What the language says about a tree, shown in the form that fits where it goes.
+//!
+//! Drawn over the source on a terminal, a line each elsewhere, one JSON object a line with `--json`. All of it goes
+//! to standard error, except with `--json`, where it is part of the result.
+
+use std::io::{IsTerminal, stderr};
+
+use vigo_stacks::{Diagnostic, SourceTree, render_fancy};
+
+use crate::args::Everywhere;
+use crate::exit::{Exit, Failure};
+use crate::show;
+
+/// Prints diagnostics to standard error.
+pub fn print(everywhere: &Everywhere, diagnostics: &[Diagnostic], tree: &SourceTree) {
+    if everywhere.json {
+        for diagnostic in diagnostics {
+            if let Ok(line) = serde_json::to_string(diagnostic) {
+                eprintln!("{line}");
+            }
+        }
+        return;
+    }
+    let terminal = stderr().is_terminal();
+    if terminal && !diagnostics.is_empty() {
+        let color = show::wanted(everywhere.color, true);
+        eprint!("{}", render_fancy(diagnostics, tree, color, show::width()));
+        return;
+    }
+    for diagnostic in diagnostics {
+        eprintln!("{diagnostic}");
+    }
+}
+
+/// A failure if any of them blocks a publish, or with `strict` if there is any at all.
+///
+/// # Errors
+/// [`Failure`] with [`Exit::Config`].
+pub fn judge(diagnostics: &[Diagnostic], strict: bool, consequence: &str) -> Result<(), Failure> {
+    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+    let warnings = diagnostics.len() - errors;
+    if errors > 0 || (strict && warnings > 0) {
+        let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+        let found = match (errors, warnings) {
+            (0, w) => count(w, "warning"),
+            (e, 0) => count(e, "error"),
+            (e, w) => format!("{} and {}", count(e, "error"), count(w, "warning")),
+        };
+        let why = if errors == 0 { " (--strict)" } else { "" };
+        return Err(Failure::new(Exit::Config, format!("the configuration has {found}{why}; {consequence}"))
+            .hint("mend what is listed above; docs/language.md explains the keys"));
+    }
+    Ok(())
+}
