@@ -20,6 +20,7 @@ mod intake;
 pub mod io;
 mod node;
 mod session;
+pub mod release;
 pub mod sign;
 mod start;
 mod sync;

@@ -1,0 +1,454 @@
+//! A fleet in a world: performs what nodes want done, and tells them what happened.
+//!
+//! The driver's rule is kept to the letter: outputs are performed in order, and a machine that loses power between
+//! two of them has performed those before and none behind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vigo_base::hash::Hasher;
+use vigo_base::time::{Micros, millis, secs};
+use vigo_base::{Dice, Hash, Machine as _, Outbox, PublicKey, SecretKey, Time};
+use vigo_node::swarm::frame::Bulk;
+use vigo_node::swarm::ids::{ConnId, OpId};
+use vigo_node::swarm::outline::{BlobRef, Outline};
+use vigo_node::{
+    Answer, AskId, Caller, Command, CommandId, Done, Effect, Failed, Input, Outlined, Output, Refusal, Reply,
+};
+
+use crate::Ix;
+use crate::machine::{Machine, Power};
+use crate::net::{NOTICE, Net, delay};
+use crate::world::World;
+
+/// When every simulation begins: 2026-01-01.
+const BEGINNING: Time = Time(1_767_225_600_000_000);
+
+/// Something that will happen.
+#[derive(Debug)]
+enum Event {
+    /// A machine's node gets an input, if it is still the same life.
+    Input(Ix, u64, Box<Input>),
+    /// A machine's node wants to be woken.
+    Wake(Ix, u64),
+    /// The ends of cut links notice.
+    Notice,
+}
+
+/// A bulk request under way.
+#[derive(Debug, Clone)]
+struct Ask {
+    by: Ix,
+    life: u64,
+    op: OpId,
+    blob: BlobRef,
+    chunk: Option<(u32, Hash)>,
+}
+
+/// A fleet of simulated machines.
+#[derive(Debug)]
+pub struct Fleet {
+    world: World<Event>,
+    pub(crate) machines: Vec<Machine>,
+    net: Net,
+    pub(crate) dice: Dice,
+    asks: BTreeMap<u64, Ask>,
+    replies: BTreeMap<u64, Result<Reply, Refusal>>,
+    next: u64,
+    trace: Hasher,
+    /// The operator that `found` made.
+    pub operator: SecretKey,
+    /// The recovery key.
+    pub recovery: SecretKey,
+    /// Pulls a machine's plug after so many more of its outputs.
+    pub(crate) plug: BTreeMap<Ix, u64>,
+}
+
+impl Fleet {
+    /// An empty fleet; everything random in it comes from `seed`.
+    pub fn new(seed: u64) -> Fleet {
+        let mut dice = Dice::from_number(seed);
+        let operator = SecretKey::from_seed(dice.bytes());
+        let recovery = SecretKey::from_seed(dice.bytes());
+        Fleet {
+            world: World::new(BEGINNING),
+            machines: Vec::new(),
+            net: Net::default(),
+            dice,
+            asks: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            next: 0,
+            trace: Hasher::default(),
+            operator,
+            recovery,
+            plug: BTreeMap::new(),
+        }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Time {
+        self.world.now()
+    }
+
+    /// A hash over everything that happened so far.
+    pub fn trace(&self) -> Hash {
+        self.trace.clone().finish()
+    }
+
+    /// The machine with this index.
+    pub fn machine(&self, ix: Ix) -> &Machine {
+        &self.machines[ix]
+    }
+
+    /// The machine with this index, to be tampered with.
+    pub fn machine_mut(&mut self, ix: Ix) -> &mut Machine {
+        &mut self.machines[ix]
+    }
+
+    /// A new machine, switched off.
+    pub fn add(&mut self, name: &str) -> Ix {
+        let ix = self.machines.len();
+        let key = SecretKey::from_seed(self.dice.bytes());
+        self.machines.push(Machine::new(name, key, vec![Net::address(ix)]));
+        ix
+    }
+
+    /// Lets a machine dial out only: it announces no address and takes no connection.
+    pub fn only_dials(&mut self, ix: Ix) {
+        self.net.set_dial_only(ix);
+        self.machines[ix].addresses.clear();
+    }
+
+    /// Switches a machine on.
+    pub fn start(&mut self, ix: Ix) {
+        let now = self.now();
+        let mut out = Outbox::new();
+        let started = self.machines[ix].boot(now, &mut self.dice, &mut out);
+        assert_eq!(started, Ok(()), "{} does not start", self.machines[ix].name);
+        self.perform(ix, out);
+        self.schedule(ix);
+    }
+
+    /// Pulls a machine's plug: connections break, what was not committed is gone.
+    pub fn kill(&mut self, ix: Ix) {
+        self.machines[ix].die();
+        let life = self.machines[ix].life;
+        self.record(&("kill", ix, life));
+        for (conn, (peer, other)) in self.net.of(ix) {
+            self.net.close(ix, conn);
+            let why = "the connection broke".to_string();
+            self.post(NOTICE / 30, peer, Input::PeerDown { conn: other, why });
+        }
+        self.asks.retain(|_, ask| ask.by != ix);
+    }
+
+    /// Pulls a machine's plug in the middle of what it is about to do: after `outputs` more outputs.
+    pub fn kill_after(&mut self, ix: Ix, outputs: u64) {
+        self.plug.insert(ix, outputs);
+    }
+
+    /// Cuts the link between two machines.
+    pub fn cut(&mut self, a: Ix, b: Ix) {
+        self.net.cut(a, b);
+        self.world.after(NOTICE, Event::Notice);
+    }
+
+    /// Cuts every link between the two sides.
+    pub fn partition(&mut self, left: &[Ix], right: &[Ix]) {
+        for a in left {
+            for b in right {
+                self.cut(*a, *b);
+            }
+        }
+    }
+
+    /// Mends the link between two machines.
+    pub fn mend(&mut self, a: Ix, b: Ix) {
+        self.net.mend(a, b);
+    }
+
+    /// Mends every link.
+    pub fn heal(&mut self) {
+        self.net.mend_all();
+    }
+
+    /// Lets time pass.
+    pub fn elapse(&mut self, micros: Micros) {
+        let until = self.now().after(micros);
+        while let Some(event) = self.world.pop(until) {
+            self.happen(event);
+        }
+    }
+
+    /// Lets time pass until `holds`, at most `limit`; gives how long it took.
+    pub fn until(&mut self, limit: Micros, mut holds: impl FnMut(&Fleet) -> bool) -> Option<Micros> {
+        let began = self.now();
+        while self.now().since(began) <= limit {
+            if holds(self) {
+                return Some(self.now().since(began));
+            }
+            self.elapse(millis(50));
+        }
+        None
+    }
+
+    /// A call of a machine's local API, answered at once or within a virtual minute.
+    ///
+    /// # Errors
+    /// The node's refusal.
+    pub fn call(&mut self, ix: Ix, command: Command) -> Result<Reply, Refusal> {
+        self.next += 1;
+        let id = self.next;
+        let caller = Caller { uid: 0, admin: true };
+        self.input(ix, Input::Command { id: CommandId(id), caller, command });
+        let began = self.now();
+        while !self.replies.contains_key(&id) {
+            assert!(self.now().since(began) < secs(60), "{} never answers", self.machines[ix].name);
+            self.elapse(millis(10));
+        }
+        self.replies.remove(&id).unwrap_or_else(|| unreachable!("it is there"))
+    }
+
+    /// Gives a machine's node an input now, as its driver would.
+    pub fn input(&mut self, ix: Ix, input: Input) {
+        let now = self.now();
+        let Some(node) = self.machines[ix].node.as_mut() else { return };
+        let mut out = Outbox::new();
+        node.handle(now, input, &mut out);
+        self.perform(ix, out);
+        self.schedule(ix);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Input(ix, life, input) if self.machines[ix].life == life => self.input(ix, *input),
+            Event::Wake(ix, life) if self.machines[ix].life == life => {
+                let now = self.now();
+                self.machines[ix].wake_at = None;
+                let mut out = Outbox::new();
+                if let Some(node) = self.machines[ix].node.as_mut() {
+                    node.wake(now, &mut out);
+                }
+                self.perform(ix, out);
+                self.schedule(ix);
+            }
+            Event::Input(..) | Event::Wake(..) => {}
+            Event::Notice => {
+                for (ix, conn) in self.net.severed() {
+                    self.net.close(ix, conn);
+                    self.post(0, ix, Input::PeerDown { conn, why: "timed out".into() });
+                }
+            }
+        }
+    }
+
+    fn schedule(&mut self, ix: Ix) {
+        let now = self.now();
+        let machine = &mut self.machines[ix];
+        let Some(due) = machine.node.as_ref().and_then(|n| n.next_wake()) else { return };
+        let due = due.max(now.after(1));
+        if machine.wake_at.is_none_or(|at| due < at) {
+            machine.wake_at = Some(due);
+            self.world.at(due, Event::Wake(ix, machine.life));
+        }
+    }
+
+    fn post(&mut self, delay: Micros, ix: Ix, input: Input) {
+        let life = self.machines[ix].life;
+        self.world.after(delay, Event::Input(ix, life, Box::new(input)));
+    }
+
+    fn record(&mut self, what: &impl std::fmt::Debug) {
+        let line = format!("{} {what:?}\n", self.now().0);
+        self.trace.update(line.as_bytes());
+    }
+
+    /// Performs outputs in order; stops where the plug is pulled.
+    fn perform(&mut self, ix: Ix, mut out: Outbox<Output>) {
+        let life = self.machines[ix].life;
+        for output in out.drain().collect::<Vec<_>>() {
+            if let Some(left) = self.plug.get_mut(&ix) {
+                if *left == 0 {
+                    self.plug.remove(&ix);
+                    return self.kill(ix);
+                }
+                *left -= 1;
+            }
+            self.record(&(ix, Summary(&output)));
+            self.one(ix, output);
+            if self.machines[ix].life != life {
+                return;
+            }
+        }
+    }
+
+    fn one(&mut self, ix: Ix, output: Output) {
+        let now = self.now();
+        match output {
+            Output::Persist(ops) => self.machines[ix].disk.commit(ops),
+            Output::Dial { address, expect } => self.dial(ix, address, expect),
+            Output::Admit { .. } => {}
+            Output::Send { conn, frame } => {
+                let Some((peer, other)) = self.net.peer(ix, conn) else { return };
+                let reaches = self.net.reaches(ix, peer);
+                let arrives = self.net.arrival(now, ix, conn, &mut self.dice);
+                if let Some(at) = arrives.filter(|_| reaches) {
+                    self.post(at.since(now), peer, Input::Frame { conn: other, bytes: frame.to_vec() });
+                }
+            }
+            Output::HangUp { conn, why } => {
+                let at = self.net.arrival(now, ix, conn, &mut self.dice);
+                if let Some((peer, other)) = self.net.close(ix, conn) {
+                    let delay = at.map_or(0, |at| at.since(now));
+                    self.post(delay, peer, Input::PeerDown { conn: other, why: why.clone() });
+                    self.post(0, ix, Input::PeerDown { conn, why });
+                }
+            }
+            Output::Answer { ask, answer } => self.answer(ix, ask, answer),
+            Output::Begin { op, effect } => self.begin(ix, op, effect),
+            Output::Reply { id, reply } => drop(self.replies.insert(id.0, reply)),
+            Output::Emit(event) => self.machines[ix].note(now, event),
+        }
+    }
+
+    fn dial(&mut self, ix: Ix, address: String, expect: Option<PublicKey>) {
+        let target = Net::machine_at(&address).filter(|t| *t < self.machines.len());
+        let up = |t: &Ix| {
+            self.machines[*t].power() == Power::On && self.net.accepts(*t) && self.net.reaches(ix, *t)
+        };
+        let Some(target) = target.filter(up) else {
+            let why = "no answer".to_string();
+            return self.post(secs(1), ix, Input::DialFailed { address, expect, why });
+        };
+        let key = self.machines[target].key.public();
+        if expect.is_some_and(|expected| expected != key) {
+            let why = "another key answers".to_string();
+            return self.post(millis(5), ix, Input::DialFailed { address, expect, why });
+        }
+        let ours = self.machines[ix].key.public();
+        let (x, y, exporter) = self.net.connect(ix, target, (ours, key));
+        let delay = delay(&mut self.dice) * 3;
+        self.post(delay, ix, Input::PeerUp { conn: x, key, dialed: true, address, exporter });
+        let address = Net::address(ix);
+        self.post(delay, target, Input::PeerUp { conn: y, key: ours, dialed: false, address, exporter });
+    }
+
+    fn begin(&mut self, ix: Ix, op: OpId, effect: Effect) {
+        let (delay, done) = match effect {
+            Effect::FetchOutline { conn, blob } => return self.ask(ix, op, conn, blob, None),
+            Effect::FetchChunk { conn, blob, index, hash, .. } => {
+                return self.ask(ix, op, conn, blob, Some((index, hash)));
+            }
+            Effect::FinishBlob { blob } => (millis(2), Done::Finished(self.machines[ix].finish(&blob))),
+            Effect::ReadBlob { blob } => {
+                let found = self.machines[ix].disk.blobs.get(&blob.hash).map(|(_, bytes)| bytes.to_vec());
+                (millis(1), Done::Read(found.ok_or_else(|| Failed::Local("not here".into()))))
+            }
+            Effect::DropBlobs { blobs } => {
+                blobs.iter().for_each(|hash| drop(self.machines[ix].disk.blobs.remove(hash)));
+                (millis(1), Done::Dropped)
+            }
+            Effect::CollectTraits => {
+                (millis(20), Done::Traits(vigo_executors::traits::collect(&self.machines[ix].host).to_string()))
+            }
+            Effect::Converge { plan, traits, dry_run } => {
+                let options = vigo_executors::Options { dry_run, ..Default::default() };
+                let host = &mut self.machines[ix].host;
+                (millis(50), Done::Ran(vigo_executors::converge(&plan, host, &traits, &options, &mut |_| {})))
+            }
+        };
+        self.post(delay, ix, Input::Done { op, outcome: done });
+    }
+
+    fn ask(&mut self, ix: Ix, op: OpId, conn: ConnId, blob: BlobRef, chunk: Option<(u32, Hash)>) {
+        let gone = |chunk: Option<_>| match chunk {
+            None => Done::Outline(Err(Failed::Gone)),
+            Some(_) => Done::Chunk(Err(Failed::Gone)),
+        };
+        let reached = self.net.peer(ix, conn).filter(|(peer, _)| self.net.reaches(ix, *peer));
+        let Some((peer, other)) = reached else {
+            return self.post(millis(1), ix, Input::Done { op, outcome: gone(chunk) });
+        };
+        self.next += 1;
+        let life = self.machines[ix].life;
+        self.asks.insert(self.next, Ask { by: ix, life, op, blob, chunk });
+        let bulk = match chunk {
+            None => Bulk::Outline(blob),
+            Some((index, _)) => Bulk::Chunk(blob.exchange, index),
+        };
+        let delay = delay(&mut self.dice);
+        let ask = AskId(self.next);
+        self.post(delay, peer, Input::Asked { conn: other, ask, bytes: bulk.encode() });
+    }
+
+    fn answer(&mut self, ix: Ix, ask: AskId, answer: Answer) {
+        let Some(Ask { by, life, op, blob, chunk }) = self.asks.remove(&ask.0) else { return };
+        if self.machines[by].life != life {
+            return;
+        }
+        let outcome = match (answer, chunk) {
+            (Answer::Refuse(why), None) => Done::Outline(Err(Failed::Refused(why))),
+            (Answer::Refuse(why), Some(_)) => Done::Chunk(Err(Failed::Refused(why))),
+            (Answer::Outline(_), _) => Done::Outline(
+                self.machines[ix]
+                    .outline(&blob)
+                    .map(|outline| Outlined { outline, held: None })
+                    .ok_or(Failed::Gone),
+            ),
+            (Answer::Chunk { .. }, Some((index, hash))) => {
+                let bytes = self.machines[ix].chunk(&blob, index).filter(|b| Hash::of(b) == hash);
+                let kept = bytes.map(|bytes| self.machines[by].keep_chunk(&blob, index, bytes));
+                Done::Chunk(kept.ok_or_else(|| Failed::BadContent("another chunk".into())))
+            }
+            (Answer::Chunk { .. }, None) => Done::Outline(Err(Failed::BadContent("a chunk".into()))),
+        };
+        let delay = delay(&mut self.dice);
+        self.post(delay, by, Input::Done { op, outcome });
+    }
+}
+
+impl Machine {
+    fn outline(&self, blob: &BlobRef) -> Option<Outline> {
+        self.whole(blob).map(|(outline, _)| outline).or_else(|| self.partial.get(&blob.hash).map(|p| p.0.clone()))
+    }
+
+    fn chunk(&self, blob: &BlobRef, index: u32) -> Option<Arc<[u8]>> {
+        if let Some((outline, bytes)) = self.whole(blob) {
+            let at = outline.offsets().nth(index as usize)? as usize;
+            let (_, length) = outline.chunks.get(index as usize)?;
+            return bytes.get(at..at + *length as usize).map(Into::into);
+        }
+        self.partial.get(&blob.hash)?.1.get(&index).cloned()
+    }
+
+    fn keep_chunk(&mut self, blob: &BlobRef, index: u32, bytes: Arc<[u8]>) {
+        let outline = blob.derived_outline().unwrap_or_default();
+        self.partial.entry(blob.hash).or_insert_with(|| (outline, BTreeMap::new())).1.insert(index, bytes);
+    }
+
+    fn finish(&mut self, blob: &BlobRef) -> Result<(), Failed> {
+        let (_, chunks) = self.partial.remove(&blob.hash).unwrap_or_default();
+        let bytes: Vec<u8> = chunks.values().flat_map(|c| c.iter().copied()).collect();
+        if Hash::of(&bytes) != blob.hash {
+            return Err(Failed::BadContent("the whole does not have its name".into()));
+        }
+        self.disk.blobs.insert(blob.hash, (*blob, bytes.into()));
+        Ok(())
+    }
+}
+
+/// An output as it goes into the trace: what it is, without the bytes of large things.
+struct Summary<'a>(&'a Output);
+
+impl std::fmt::Debug for Summary<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Output::Persist(ops) => write!(f, "persist {ops:?}"),
+            Output::Send { conn, frame } => write!(f, "send {conn:?} {}", Hash::of(frame)),
+            Output::Begin { op, effect: Effect::Converge { plan, dry_run, .. } } => {
+                write!(f, "run {op:?} {} steps {dry_run}", plan.steps.len())
+            }
+            other => write!(f, "{other:?}"),
+        }
+    }
+}

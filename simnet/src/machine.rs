@@ -1,0 +1,146 @@
+//! One simulated machine: a node with a disk, blobs and a fake host.
+//!
+//! The disk keeps what was committed. Pulling the plug loses the node, its partial blobs and everything that was
+//! not committed; starting again boots a node from the disk, as the daemon does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use vigo_base::{Dice, Hash, Outbox, SecretKey, Time};
+use vigo_executors::FakeHost;
+use vigo_node::swarm::outline::{BlobRef, Outline};
+use vigo_node::{Boot, Event, Join, Node, Options, Output, StoreOp};
+
+/// Whether a machine runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    /// It runs.
+    On,
+    /// It does not; its disk is as it was.
+    Off,
+}
+
+/// What survives a loss of power.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    /// Encoded records by id.
+    pub records: BTreeMap<Hash, Arc<[u8]>>,
+    /// Values by name.
+    pub meta: BTreeMap<String, Vec<u8>>,
+    /// Whole blobs by name.
+    pub blobs: BTreeMap<Hash, (BlobRef, Arc<[u8]>)>,
+}
+
+impl Disk {
+    /// Commits operations, all of them.
+    pub fn commit(&mut self, ops: Vec<StoreOp>) {
+        for op in ops {
+            match op {
+                StoreOp::Put { id, bytes } => drop(self.records.insert(id, bytes)),
+                StoreOp::Remove { id } => drop(self.records.remove(&id)),
+                StoreOp::PutMeta { key, value } => drop(self.meta.insert(key, value)),
+            }
+        }
+    }
+}
+
+/// A machine of a fleet.
+#[derive(Debug)]
+pub struct Machine {
+    /// What people call it; its admitted name unless a story says otherwise.
+    pub name: String,
+    pub(crate) key: SecretKey,
+    pub(crate) node: Option<Node>,
+    /// What survives a loss of power.
+    pub disk: Disk,
+    /// The machine that is managed.
+    pub host: FakeHost,
+    pub(crate) partial: BTreeMap<Hash, (Outline, BTreeMap<u32, Arc<[u8]>>)>,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) peers: Vec<String>,
+    pub(crate) join: Option<Join>,
+    /// Which start this is: what was scheduled for an earlier one is void.
+    pub(crate) life: u64,
+    pub(crate) wake_at: Option<Time>,
+    pub(crate) interval: u64,
+    /// What it said of itself, the last thousand.
+    pub events: Vec<(Time, Event)>,
+    /// The fleets' steps that this machine ran: epochs in order.
+    pub epochs_run: Vec<u64>,
+    pub(crate) asks: BTreeSet<u64>,
+}
+
+impl Machine {
+    pub(crate) fn new(name: &str, key: SecretKey, addresses: Vec<String>) -> Machine {
+        Machine {
+            name: name.to_string(),
+            key,
+            node: None,
+            disk: Disk::default(),
+            host: FakeHost::new().with_file("/etc/os-release", OS_RELEASE),
+            partial: BTreeMap::new(),
+            addresses,
+            peers: Vec::new(),
+            join: None,
+            life: 0,
+            wake_at: None,
+            interval: 300,
+            events: Vec::new(),
+            epochs_run: Vec::new(),
+            asks: BTreeSet::new(),
+        }
+    }
+
+    /// Whether it runs.
+    pub fn power(&self) -> Power {
+        if self.node.is_some() { Power::On } else { Power::Off }
+    }
+
+    /// Boots a node from the disk.
+    pub(crate) fn boot(&mut self, now: Time, dice: &mut Dice, out: &mut Outbox<Output>) -> Result<(), String> {
+        self.life += 1;
+        self.wake_at = None;
+        let boot = Boot {
+            key: self.key.clone(),
+            seed: dice.bytes(),
+            records: self.disk.records.values().cloned().collect(),
+            meta: self.disk.meta.clone(),
+            blobs: self.disk.blobs.values().map(|(blob, _)| *blob).collect(),
+            options: Options {
+                addresses: self.addresses.clone(),
+                peers: self.peers.iter().map(|p| (p.clone(), None)).collect(),
+                version: "sim".into(),
+                join: self.join.clone(),
+                interval: Some(self.interval),
+                splay: Some(5),
+            },
+        };
+        self.node = Some(Node::boot(now, boot, out).map_err(|e| e.to_string())?);
+        Ok(())
+    }
+
+    /// Pulls the plug.
+    pub(crate) fn die(&mut self) {
+        self.life += 1;
+        self.node = None;
+        self.partial.clear();
+        self.asks.clear();
+    }
+
+    pub(crate) fn note(&mut self, now: Time, event: Event) {
+        if let Event::Ran { epoch, .. } = &event {
+            self.epochs_run.push(*epoch);
+        }
+        if self.events.len() >= 1_000 {
+            self.events.remove(0);
+        }
+        self.events.push((now, event));
+    }
+
+    /// The outline and bytes of a blob held whole, by exchange id.
+    pub(crate) fn whole(&self, blob: &BlobRef) -> Option<(Outline, Arc<[u8]>)> {
+        self.disk.blobs.get(&blob.hash).map(|(_, bytes)| (Outline::of(bytes), bytes.clone()))
+    }
+}
+
+const OS_RELEASE: &str = "ID=debian\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\n";
