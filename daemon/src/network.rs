@@ -33,13 +33,16 @@ struct Dialing {
     rest: VecDeque<SocketAddr>,
 }
 
+/// Dials under way, by what was dialed; of two alike the first is first.
+type Dials = BTreeMap<(SocketAddr, Option<PublicKey>), VecDeque<Dialing>>;
+
 /// The table of dials, and the way from events to inputs.
 pub struct Network {
     driver: Handle,
     runtime: runtime::Handle,
     channel: OnceLock<Channel>,
     effects: OnceLock<Effects>,
-    dials: Mutex<BTreeMap<(SocketAddr, Option<PublicKey>), VecDeque<Dialing>>>,
+    dials: Mutex<Dials>,
 }
 
 impl Network {
@@ -108,7 +111,7 @@ impl Network {
         }
     }
 
-    fn dials(&self) -> MutexGuard<'_, BTreeMap<(SocketAddr, Option<PublicKey>), VecDeque<Dialing>>> {
+    fn dials(&self) -> MutexGuard<'_, Dials> {
         self.dials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -137,7 +137,7 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let (driver, inlet) = driver::queue();
     let network = Network::new(driver.clone(), runtime.handle().clone());
     let listen = if join.is_some() { &[][..] } else { &conf.listen };
-    let channel = Channel::bind(runtime.handle(), listen, &key, Limits::bolt(), network.sink())?;
+    let channel = bind(&runtime, listen, &key, &network)?;
     let machine = Machine { fs_root: conf.fs_root.clone(), backups: conf.state.join(BACKUPS) };
     let effects = Effects::start(runtime.handle(), &driver, blobs.clone(), channel.clone(), machine)?;
     network.connect(channel.clone(), effects.clone());
@@ -170,6 +170,31 @@ pub fn start(start: Start) -> Result<Running, StartError> {
         (stop, conf.socket)
     });
     Ok(Running { runtime, driver, channel, effects, ended, api, _state: state })
+}
+
+/// Binds the peer channel. A machine without IPv6 does without `[::]`, as long as something else is listened on.
+fn bind(
+    runtime: &Runtime,
+    listen: &[SocketAddr],
+    key: &SecretKey,
+    network: &Arc<Network>,
+) -> Result<Channel, BindError> {
+    let on =
+        |listen: &[SocketAddr]| Channel::bind(runtime.handle(), listen, key, Limits::bolt(), network.sink());
+    let without: Vec<SocketAddr> = listen.iter().filter(|a| !is_any_v6(a)).copied().collect();
+    match on(listen) {
+        Err(error @ (BindError::System { address, .. } | BindError::NotHere { address }))
+            if is_any_v6(&address) && !without.is_empty() =>
+        {
+            tracing::warn!(%error, "this machine has no IPv6: listening without it");
+            on(&without)
+        }
+        bound => bound,
+    }
+}
+
+fn is_any_v6(address: &SocketAddr) -> bool {
+    address.is_ipv6() && address.ip().is_unspecified()
 }
 
 /// What lies in a state directory.
@@ -328,7 +353,7 @@ impl Drop for Running {
     }
 }
 
-/// `vigo node`: runs until SIGTERM or SIGINT. `ready` is told one line when the node is ready.
+/// `vigo node`: runs until SIGTERM, SIGINT or SIGHUP. `ready` is told one line when the node is ready.
 ///
 /// # Errors
 /// [`StartError`] when it cannot be started.
@@ -342,16 +367,17 @@ pub fn run_node(
     let running = start(Start { trace, ..Start::new(conf, version) })?;
     let mut signals = {
         let _context = running.runtime.enter();
-        [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]
+        [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?]
     };
     ready(&line(&running, &socket));
     notify("READY=1");
     let ending = running.runtime.block_on(async {
         loop {
-            let [term, int] = &mut signals;
+            let [term, int, hup] = &mut signals;
             tokio::select! {
                 () = told(term) => return None,
                 () = told(int) => return None,
+                () = told(hup) => return None,
                 () = tokio::time::sleep(Duration::from_millis(200)) => {}
             }
             if let Some(ending) = running.wait(Duration::ZERO) {

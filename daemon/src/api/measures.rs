@@ -33,13 +33,13 @@ pub struct Measured<'a> {
 struct Page(Registry);
 
 impl Page {
-    fn gauge(&self, name: &str, help: &str, value: impl AsF64) {
+    fn gauge(&self, name: &str, help: &str, value: impl Number) {
         self.labelled(name, help, &[], value);
     }
 
-    fn labelled(&self, name: &str, help: &str, labels: &[(&str, &str)], value: impl AsF64) {
+    fn labelled(&self, name: &str, help: &str, labels: &[(&str, &str)], value: impl Number) {
         if let Ok(gauge) = self.0.gauge(name, help, labels) {
-            gauge.set(value.as_f64());
+            gauge.set(value.number());
         }
     }
 
@@ -51,30 +51,30 @@ impl Page {
 }
 
 /// Numbers as Prometheus has them.
-trait AsF64 {
-    fn as_f64(self) -> f64;
+trait Number {
+    fn number(self) -> f64;
 }
 
-impl AsF64 for f64 {
-    fn as_f64(self) -> f64 {
+impl Number for f64 {
+    fn number(self) -> f64 {
         self
     }
 }
 
-impl AsF64 for u64 {
-    fn as_f64(self) -> f64 {
+impl Number for u64 {
+    fn number(self) -> f64 {
         self as f64
     }
 }
 
-impl AsF64 for usize {
-    fn as_f64(self) -> f64 {
+impl Number for usize {
+    fn number(self) -> f64 {
         self as f64
     }
 }
 
-impl AsF64 for bool {
-    fn as_f64(self) -> f64 {
+impl Number for bool {
+    fn number(self) -> f64 {
         f64::from(u8::from(self))
     }
 }

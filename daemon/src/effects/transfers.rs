@@ -295,6 +295,95 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    /// Transfers without a peer, with a store in a directory.
+    fn transfers() -> (Transfers, tempfile::TempDir, tokio::runtime::Runtime) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let key = vigo_base::SecretKey::from_seed([1; 32]);
+        let sink: channel::Sink = Arc::new(|_| channel::Offer::Taken);
+        let channel = Channel::bind(runtime.handle(), &[], &key, channel::Limits::default(), sink).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = BlobStore::open(dir.path(), 1 << 30).unwrap();
+        (Transfers::new(store, channel), dir, runtime)
+    }
+
+    fn noise(size: u32) -> Vec<u8> {
+        (0..size).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+    }
+
+    #[test]
+    fn a_blob_is_put_together_from_right_chunks_only() {
+        let (transfers, _dir, _runtime) = transfers();
+        let bytes = noise(600_000);
+        let (blob, outline) = (BlobRef::of(&bytes), Outline::of(&bytes));
+        let op = OpId(1);
+        let arrived =
+            |fetch, bytes: &[u8]| transfers.work(Job::Arrived { op, fetch, result: Ok(bytes.to_vec()) });
+        let other = Outline::of(&noise(700_000)).encode();
+        let refused = arrived(Fetch::Outline(blob), &other);
+        assert!(matches!(refused, Some((_, Done::Outline(Err(Failed::BadContent(_)))))), "{refused:?}");
+        let early = arrived(Fetch::Chunk(blob, 0), &bytes[..100]);
+        assert!(matches!(early, Some((_, Done::Chunk(Err(Failed::Local(_)))))), "no outline yet: {early:?}");
+        let outlined = arrived(Fetch::Outline(blob), &outline.encode());
+        let Some((_, Done::Outline(Ok(outlined)))) = outlined else { panic!("{outlined:?}") };
+        assert!(outlined.held.unwrap().iter().all(|byte| *byte == 0), "nothing is here yet");
+
+        let lie = arrived(Fetch::Chunk(blob, 0), b"not that chunk");
+        assert!(matches!(lie, Some((_, Done::Chunk(Err(Failed::BadContent(_)))))), "{lie:?}");
+        let early = transfers.work(Job::Finish(op, blob));
+        assert!(matches!(early, Some((_, Done::Finished(Err(_))))), "{early:?}");
+        for ((index, at), (_, length)) in (0..).zip(outline.offsets()).zip(&outline.chunks) {
+            let chunk = &bytes[at as usize..at as usize + *length as usize];
+            let kept = arrived(Fetch::Chunk(blob, index), chunk);
+            assert!(matches!(kept, Some((_, Done::Chunk(Ok(()))))), "{kept:?}");
+        }
+        // What is here is not asked for again.
+        let conn = ConnId(1);
+        let here = transfers.work(Job::Prepare { op, conn, blob, index: 0 });
+        assert!(matches!(here, Some((_, Done::Chunk(Ok(()))))), "{here:?}");
+        for _ in 0..2 {
+            let finished = transfers.work(Job::Finish(op, blob));
+            assert!(matches!(finished, Some((_, Done::Finished(Ok(()))))), "{finished:?}");
+        }
+        let read = transfers.work(Job::Read(op, blob));
+        assert!(matches!(read, Some((_, Done::Read(Ok(found)))) if found == bytes));
+        transfers.work(Job::Drop(op, vec![blob.hash]));
+        let gone = transfers.work(Job::Read(op, blob));
+        assert!(matches!(gone, Some((_, Done::Read(Err(_))))), "{gone:?}");
+    }
+
+    #[test]
+    fn a_blob_of_one_chunk_needs_no_outline() {
+        let (transfers, _dir, _runtime) = transfers();
+        let bytes = b"a policy".to_vec();
+        let blob = BlobRef::of(&bytes);
+        let job = Job::Arrived { op: OpId(1), fetch: Fetch::Chunk(blob, 0), result: Ok(bytes.clone()) };
+        assert!(matches!(transfers.work(job), Some((_, Done::Chunk(Ok(()))))));
+        assert!(matches!(transfers.work(Job::Finish(OpId(2), blob)), Some((_, Done::Finished(Ok(()))))));
+        let chunk = transfers.answer(Answer::Chunk { blob, index: 0 });
+        assert!(matches!(chunk, channel::Answer::Bytes(found) if found == bytes));
+        let outline = transfers.answer(Answer::Outline(blob));
+        assert!(
+            matches!(outline, channel::Answer::Bytes(found) if Outline::decode_for(&blob, &found).is_ok())
+        );
+        let none = transfers.answer(Answer::Chunk { blob, index: 7 });
+        assert!(matches!(none, channel::Answer::Refuse { .. }));
+    }
+
+    #[test]
+    fn what_a_fetch_failed_of_says_whose_fault_it_is() {
+        for (error, expected) in [
+            (FetchError::TooLong { limit: 1 }, "BadContent"),
+            (FetchError::Malformed, "BadContent"),
+            (FetchError::TimedOut, "Timeout"),
+            (FetchError::Gone, "Gone"),
+            (FetchError::BrokenOff, "Refused"),
+            (FetchError::Refused { code: 16, text: "no".into() }, "Refused"),
+            (FetchError::WeAreBusy { limit: 1 }, "Local"),
+        ] {
+            assert!(format!("{:?}", failed_fetch(&error)).starts_with(expected), "{error}");
+        }
+    }
+
     #[test]
     fn a_bitmap_says_what_is_here() {
         assert_eq!(bitmap(10, &[0, 9]), [0b1111_1110, 0b01]);
