@@ -38,6 +38,7 @@
 
 pub mod api;
 pub mod authority;
+pub mod bench;
 pub mod blobs;
 pub mod channel;
 pub mod client;
@@ -50,6 +51,7 @@ pub mod nodeconf;
 pub mod operator;
 pub mod process;
 pub mod setup;
+pub mod signals;
 pub mod state;
 pub mod store;
 pub mod trace;

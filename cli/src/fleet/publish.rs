@@ -18,7 +18,7 @@ use vigo_daemon::operator::Signer;
 use vigo_stacks::{Compiled, SourceTree, compile};
 
 use super::compare;
-use super::config::{described, place, publishes};
+use super::config::{described, publishes};
 use super::live::{self, Draft, Note};
 use super::rollout;
 use crate::args::Everywhere;
