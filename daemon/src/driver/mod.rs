@@ -268,6 +268,8 @@ impl<M: Brain, W: World> Driver<M, W> {
     }
 
     fn turns(&mut self) -> Ending {
+        // What is due at the start comes first: a node that has just booted is to be whole before it is asked.
+        self.wake();
         let mut settled = self.settle();
         while settled.is_ok() {
             if self.inlet.health.is_stopping() {
@@ -304,6 +306,10 @@ impl<M: Brain, W: World> Driver<M, W> {
         if let Some(offset) = self.clock.jump() {
             self.handle(Input::WallClock { offset });
         }
+        self.wake();
+    }
+
+    fn wake(&mut self) {
         let now = self.clock.now();
         if self.node.next_wake().is_some_and(|at| at <= now) {
             if let Some(trace) = &mut self.trace {

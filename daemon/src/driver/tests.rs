@@ -200,3 +200,14 @@ fn it_wakes_the_node_when_that_is_due() {
     handle.stop();
     assert_eq!(thread.join().unwrap(), Ending::Stopped);
 }
+
+#[test]
+fn what_is_due_at_the_start_comes_before_everything_that_waits() {
+    let diary = Diary::default();
+    let due = Some(Time(0));
+    let (handle, thread) = start(Echo { due, ..Echo::default() }, &diary, vec![frame(1)]);
+    diary.wait_for(&Did::Send(vec![1]));
+    handle.stop();
+    assert_eq!(thread.join().unwrap(), Ending::Stopped);
+    assert_eq!(diary.read()[0], Did::Note("woken".into()));
+}
