@@ -200,3 +200,84 @@ impl Network {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::Limits;
+    use crate::driver::{Driver, Ending, Trouble, World, clock::SteadyClock, queue};
+    use std::sync::mpsc;
+    use vigo_base::{Machine, Outbox, SecretKey, Time};
+    use vigo_node::io::{Output, StoreOp};
+
+    /// Passes every input on.
+    struct Ear(mpsc::Sender<Input>);
+
+    impl Machine for Ear {
+        type Input = Input;
+        type Output = Output;
+        fn handle(&mut self, _: Time, input: Input, _: &mut Outbox<Output>) {
+            let _ = self.0.send(input);
+        }
+        fn wake(&mut self, _: Time, _: &mut Outbox<Output>) {}
+        fn next_wake(&self) -> Option<Time> {
+            None
+        }
+    }
+
+    struct Nothing;
+
+    impl World for Nothing {
+        fn commit(&mut self, _: &[StoreOp]) -> Result<(), Trouble> {
+            Ok(())
+        }
+        fn perform(&mut self, _: Output) {}
+    }
+
+    #[test]
+    fn a_dial_is_told_under_the_name_that_was_given() {
+        let runtime = runtime::Runtime::new().unwrap();
+        let (driver, inlet) = queue();
+        let (ear, heard) = mpsc::channel();
+        let driving = Driver::new(Ear(ear), Outbox::new(), Nothing, inlet, SteadyClock::start());
+        let driving = std::thread::spawn(move || driving.run());
+        let network = Network::new(driver.clone(), runtime.handle().clone());
+        let bind = |seed, listen: &[SocketAddr], sink| {
+            let key = SecretKey::from_seed([seed; 32]);
+            let limits = Limits { handshake: Duration::from_millis(500), ..Limits::default() };
+            Channel::bind(runtime.handle(), listen, &key, limits, sink).unwrap()
+        };
+        let them = bind(1, &["127.0.0.1:0".parse().unwrap()], Arc::new(|_| Offer::Taken));
+        let us = bind(2, &[], network.sink());
+        let _ = network.channel.set(us);
+        let port = them.addresses()[0].port();
+        let expect = Some(SecretKey::from_seed([1; 32]).public());
+        let next = || heard.recv_timeout(Duration::from_secs(20)).unwrap();
+
+        network.dial(format!("localhost:{port}"), expect);
+        let up = next();
+        assert!(
+            matches!(&up, Input::PeerUp { address, dialed: true, key, .. }
+                if *address == format!("localhost:{port}") && Some(*key) == expect),
+            "{up:?}"
+        );
+        assert!(network.dials().is_empty(), "nothing is under way any more");
+        let other = Some(SecretKey::from_seed([3; 32]).public());
+        for (address, expect, why) in [
+            (format!("localhost:{port}"), other, "another key"),
+            ("no-such-name.invalid:1".to_string(), None, "the name"),
+            ("no port".to_string(), None, "the name"),
+        ] {
+            network.dial(address.clone(), expect);
+            let failed = next();
+            assert!(
+                matches!(&failed, Input::DialFailed { address: found, expect: key, why: text }
+                    if *found == address && *key == expect && text.contains(why)),
+                "{address}: {failed:?}"
+            );
+        }
+        assert!(network.dials().is_empty());
+        driver.stop();
+        assert_eq!(driving.join().unwrap(), Ending::Stopped);
+    }
+}
