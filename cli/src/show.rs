@@ -30,8 +30,6 @@ pub struct Show {
     pub json: bool,
     /// Colours on standard output.
     pub color: bool,
-    /// Whether standard output is a terminal.
-    pub terminal: bool,
 }
 
 impl Show {
@@ -39,7 +37,7 @@ impl Show {
     pub fn new(everywhere: &Everywhere) -> Show {
         let terminal = io::stdout().is_terminal();
         let color = !everywhere.json && wanted(everywhere.color, terminal);
-        Show { json: everywhere.json, color, terminal }
+        Show { json: everywhere.json, color }
     }
 
     /// Prints a result: `value` as JSON, or what `text` gives.
@@ -229,7 +227,7 @@ mod tests {
 
     #[test]
     fn tables_are_aligned_and_cells_escaped() {
-        let show = Show { json: false, color: false, terminal: false };
+        let show = Show { json: false, color: false };
         let rows = [vec!["web01".into(), "ok".into()], vec!["b\u{1b}[2J".into(), "failed".into()]];
         assert_eq!(
             show.table(&["name", "state"], &rows),

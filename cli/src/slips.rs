@@ -224,6 +224,12 @@ mod tests {
     }
 
     #[test]
+    fn the_command_lines_are_sound() {
+        Vigo::command().debug_assert();
+        Vigocli::command().debug_assert();
+    }
+
+    #[test]
     fn what_is_answered_exists() {
         for (_, _, right) in TABLE {
             let Right::Line(line) = right else { continue };

@@ -142,7 +142,7 @@ pub struct Revoke {
 
 /// Where a tree is.
 #[derive(Debug, Clone, Args)]
-pub struct Tree {
+pub struct StacksDir {
     /// The tree
     #[arg(long, value_name = "DIR", default_value = "/srv/vigo/stacks")]
     pub stacks: PathBuf,
@@ -161,7 +161,7 @@ pub enum Config {
         host: String,
         /// Where the tree is.
         #[command(flatten)]
-        tree: Tree,
+        tree: StacksDir,
         /// Look at what is published instead of at the tree (a bolt knows it)
         #[arg(long, conflicts_with = "stacks")]
         published: bool,
@@ -174,7 +174,7 @@ pub enum Config {
         path: Option<String>,
         /// Where the tree is.
         #[command(flatten)]
-        tree: Tree,
+        tree: StacksDir,
         /// Look at what is published instead of at the tree (a bolt knows it)
         #[arg(long, conflicts_with = "stacks")]
         published: bool,
@@ -192,7 +192,7 @@ pub enum Config {
 pub struct Publish {
     /// Where the tree is.
     #[command(flatten)]
-    pub tree: Tree,
+    pub tree: StacksDir,
     /// Where what was published is written [default: .live beside the tree]
     #[arg(long, value_name = "DIR")]
     pub live: Option<PathBuf>,

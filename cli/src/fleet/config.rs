@@ -6,7 +6,7 @@ use vigo_daemon::node::command::{Command, PublishRow, Reply};
 use vigo_stacks::{Directory, SourceTree, trace, tree as hierarchy};
 
 use crate::args::Everywhere;
-use crate::args::vigocli::{Config, Tree};
+use crate::args::vigocli::{Config, StacksDir};
 use crate::exit::{Exit, Failure};
 use crate::machine::state::now;
 use crate::reach::{self, call};
@@ -27,7 +27,7 @@ pub fn run(everywhere: &Everywhere, args: &Config) -> Result<(), Failure> {
 }
 
 /// The tree that is meant.
-fn source(everywhere: &Everywhere, tree: &Tree, published: bool) -> Result<SourceTree, Failure> {
+fn source(everywhere: &Everywhere, tree: &StacksDir, published: bool) -> Result<SourceTree, Failure> {
     if !published {
         return tree::read(&tree.stacks);
     }
@@ -53,7 +53,7 @@ pub fn head_source(client: &Client) -> Result<SourceTree, Failure> {
     SourceTree::from_archive(&bytes).map_err(|e| Failure::new(Exit::Failed, format!("what is published: {e}")))
 }
 
-fn traced(everywhere: &Everywhere, host: &str, at: &Tree, published: bool) -> Result<(), Failure> {
+fn traced(everywhere: &Everywhere, host: &str, at: &StacksDir, published: bool) -> Result<(), Failure> {
     let source = source(everywhere, at, published)?;
     let (trace, diagnostics) = trace(&source, host, None);
     said::print(everywhere, &diagnostics, &source);
@@ -65,7 +65,7 @@ fn traced(everywhere: &Everywhere, host: &str, at: &Tree, published: bool) -> Re
     said::judge(&diagnostics, false, "the trace shows what could be read")
 }
 
-fn shown(everywhere: &Everywhere, path: Option<&str>, at: &Tree, published: bool) -> Result<(), Failure> {
+fn shown(everywhere: &Everywhere, path: Option<&str>, at: &StacksDir, published: bool) -> Result<(), Failure> {
     let source = source(everywhere, at, published)?;
     let (root, diagnostics) = hierarchy(&source);
     said::print(everywhere, &diagnostics, &source);

@@ -9,11 +9,11 @@ use vigo_base::PublicKey;
 use vigo_daemon::authority::Authority;
 use vigo_daemon::client::blocking::Client;
 use vigo_daemon::node::command::{Command, MemberRow, Reply, RequestRow};
-use vigo_daemon::node::spanner::{NameRule, NodeKind};
+use vigo_daemon::node::spanner::{NameRule, NodeKind, Token};
 use vigo_daemon::operator::{Wanted, member};
 use zeroize::Zeroizing;
 
-use crate::args::Everywhere;
+use crate::args::{Everywhere, KeyArgs};
 use crate::args::vigocli::{Approve, Invite, Revoke, Spanner};
 use crate::exit::{Exit, Failure};
 use crate::machine::init::hostname;
@@ -52,12 +52,8 @@ fn invite(everywhere: &Everywhere, args: &Invite) -> Result<(), Failure> {
         }
     };
     let client = reach::node(everywhere)?;
-    let signer = reach::signer(&client, &args.key)?;
     let kind = if args.bolt { NodeKind::Bolt } else { NodeKind::Envoy };
-    let mut seed = Zeroizing::new([0; 32]);
-    fill(&mut *seed)?;
-    let (signed, token) = signer.invite(Wanted { kind, name, uses: args.uses, expires, seed })?;
-    reach::submit(&client, &signed)?;
+    let token = token(&client, &args.key, kind, name, args.uses, expires)?;
     let text = token.to_text();
     let show = Show::new(everywhere);
     if show.json {
@@ -72,6 +68,26 @@ fn invite(everywhere: &Everywhere, args: &Invite) -> Result<(), Failure> {
         token.until.rfc3339()
     );
     show.text(&Zeroizing::new(format!("vigo join {}", text.as_str())))
+}
+
+/// Signs an invite, hands it to the node, and gives the token to carry. `expires` is in microseconds from now.
+///
+/// # Errors
+/// [`Failure`] if the key does not open or the invite is not taken.
+pub fn token(
+    client: &Client,
+    key: &KeyArgs,
+    kind: NodeKind,
+    name: NameRule,
+    uses: u32,
+    expires: u64,
+) -> Result<Token, Failure> {
+    let signer = reach::signer(client, key)?;
+    let mut seed = Zeroizing::new([0; 32]);
+    fill(&mut seed)?;
+    let (signed, token) = signer.invite(Wanted { kind, name, uses, expires, seed })?;
+    reach::submit(client, &signed)?;
+    Ok(token)
 }
 
 /// Fresh random bytes from the system.

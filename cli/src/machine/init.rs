@@ -123,7 +123,7 @@ fn tell(everywhere: &Everywhere, args: &Init, made: &Made, state: &Path) -> Resu
     }
     out.push_str("\nNext:\n");
     let option = state_option(state);
-    out.push_str(&format!("  vigo node{option}                             start it (or: systemctl start vigo)\n"));
+    out.push_str(&format!("  vigo node{option}                             start it\n"));
     out.push_str(&format!("  vigocli spanner invite --name web01{option}   a token for the first envoy\n"));
     show.text(&out)
 }

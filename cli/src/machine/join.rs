@@ -43,7 +43,7 @@ pub fn run(everywhere: &Everywhere, args: &Join) -> Result<(), Failure> {
     show.result(&body, || {
         let option = state_option(&state);
         format!(
-            "This machine is {} of the fleet {}.\n\nNext:\n  vigo node{option}      start it (or: systemctl start vigo)\n  vigo status{option}    see how it is\n",
+            "This machine is {} of the fleet {}.\n\nNext:\n  vigo node{option}      start it\n  vigo status{option}    see how it is\n",
             escaped(&joined.name),
             escaped(&joined.spanner)
         )
