@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use vigo_base::text::escaped;
 use vigo_node::io::{Event, Output, StoreOp};
-use vigo_node::swarm::frame::{Frame, JoinAnswer};
 
 use crate::channel::{Channel, ConnId, SendError, code};
 use crate::driver::{Trouble, World};
@@ -18,9 +17,6 @@ use crate::store::{self, Store, StoreError};
 
 /// Who is told of events beside the log.
 pub type Listener = Box<dyn FnMut(&Event) + Send>;
-
-/// How long a connection may wait while an operator decides about a request to join.
-const DECISION: Duration = Duration::from_secs(15 * 60);
 
 /// Everything the node's outputs are done with.
 pub struct Machinery {
@@ -44,25 +40,11 @@ impl Machinery {
     }
 
     fn send(&self, conn: ConnId, frame: Arc<[u8]>) {
-        if is_about_joining(&frame) {
-            // Whoever asks to join has no papers until a person has decided.
-            self.channel.extend(conn, DECISION);
-        }
         // A connection that is gone tells so itself, by its `Down`; so does one whose queue was full.
         if let Err(error @ SendError::BadLength { .. }) = self.channel.send(conn, frame) {
             tracing::error!(%error, "the node made a frame that cannot be sent; please report it");
         }
     }
-}
-
-/// Whether a frame asks to join, or says that an operator has to decide.
-fn is_about_joining(frame: &[u8]) -> bool {
-    // An enum is `[variant, [fields]]`; only these two variants are looked at closer.
-    matches!(frame.get(1), Some(13 | 14))
-        && matches!(
-            Frame::decode(frame),
-            Ok(Frame::AskToJoin(_) | Frame::JoinAnswer(JoinAnswer::Pending(..)))
-        )
 }
 
 impl World for Machinery {
@@ -75,6 +57,9 @@ impl World for Machinery {
         match output {
             Output::Dial { address, expect } => self.network.dial(address, expect),
             Output::Admit { conn } => self.channel.admit(ConnId(conn.0)),
+            Output::Extend { conn, seconds } => {
+                self.channel.extend(ConnId(conn.0), Duration::from_secs(seconds));
+            }
             Output::Send { conn, frame } => self.send(ConnId(conn.0), frame),
             Output::HangUp { conn, why } => {
                 let code = if why.is_empty() { code::BYE } else { code::FIRST_FREE };
@@ -161,23 +146,6 @@ fn log(event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_who_waits_for_an_operator_may_stay() {
-        use vigo_base::{Hash, SpannerId};
-        use vigo_node::swarm::frame::AskToJoin;
-        let fleet = SpannerId(Hash::of(b"fleet"));
-        let ask = AskToJoin { spanner: None, name: "web01".parse().unwrap(), bolt: false };
-        for (frame, expected) in [
-            (Frame::AskToJoin(ask), true),
-            (Frame::JoinAnswer(JoinAnswer::Pending(fleet, "six words".into())), true),
-            (Frame::JoinAnswer(JoinAnswer::Refused("no".into())), false),
-            (Frame::PeersPlease, false),
-            (Frame::Ping(vec![]), false),
-        ] {
-            assert_eq!(is_about_joining(&frame.encode()), expected, "{frame:?}");
-        }
-    }
 
     #[test]
     fn a_full_disk_is_told_with_its_place_and_what_to_do() {

@@ -70,7 +70,7 @@ pub enum Command {
 
 /// A reply to a [`Command`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
+#[serde(tag = "is", content = "value", rename_all = "snake_case")]
 pub enum Reply {
     /// To [`Command::Status`].
     Status(Box<Status>),

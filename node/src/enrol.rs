@@ -27,6 +27,8 @@ use vigo_swarm::peers::{Kind, Source};
 
 /// How long to wait between two attempts to join.
 const PAUSE: u64 = time::secs(2);
+/// For how many seconds a connection is kept while an operator decides.
+const DECISION: u64 = 15 * 60;
 /// How many attempts fail before the reason is given to the person who waits.
 const ATTEMPTS: u32 = 5;
 
@@ -185,6 +187,7 @@ impl Node {
             return out.push(Output::HangUp { conn, why: "another fleet".into() });
         }
         joining.pending = true;
+        out.push(Output::Extend { conn, seconds: DECISION });
         out.push(Output::Emit(Event::JoinPending { spanner: spanner.to_string(), words }));
     }
 
@@ -315,7 +318,7 @@ impl Node {
         if let Some(session) = self.sessions.get_mut(&conn) {
             session.stage = Stage::Pending;
         }
-        out.push(Output::Admit { conn });
+        out.push(Output::Extend { conn, seconds: DECISION });
         self.send(conn, &Frame::JoinAnswer(JoinAnswer::Pending(spanner, String::new())), out);
         self.serve_requests(now, out);
     }

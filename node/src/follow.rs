@@ -402,7 +402,10 @@ impl Node {
     fn finish_run(&mut self, now: Time, at: Option<Epoch>, report: RunReport, intended: bool, out: &mut Out) {
         let interval = time::secs(self.interval());
         let splay = self.options.splay.unwrap_or_else(|| self.settings.number("converge.splay"));
-        self.following.due = Some(now.after(interval + self.dice.below(time::secs(splay) + 1)));
+        let next = now.after(interval + self.dice.below(time::secs(splay) + 1));
+        // A policy that came while this run was under way is run at once.
+        let newer = self.following.policy.as_ref().is_some_and(|(of, _)| Some(*of) != at);
+        self.following.due = Some(if newer { now } else { next });
         let run = self.next_run(now, at, &report, intended);
         let (epoch, changed, failed) = (run.epoch, report.counts.changed(), report.counts.failed);
         out.push(Output::Emit(Event::Ran { epoch, changed, failed, millis: report.millis }));

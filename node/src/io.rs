@@ -131,6 +131,13 @@ pub enum Output {
         /// Which.
         conn: ConnId,
     },
+    /// This connection stays a stranger's, but an operator has to decide: keep it for a while.
+    Extend {
+        /// Which.
+        conn: ConnId,
+        /// For so many seconds.
+        seconds: u64,
+    },
     /// Send a frame.
     Send {
         /// Over which connection.

@@ -169,12 +169,12 @@ impl Machine for Node {
         if self.trust.is_some() {
             due.push(self.timers.presence);
         }
-        if !self.dormant && self.trust.is_some() {
+        if !self.dormant && self.trust.as_ref().is_some_and(Trust::in_standing) {
             due.extend(self.peers.next_wake(self.last, &self.connected(), &BTreeSet::new()));
+            due.extend(self.following.next_wake());
         }
         due.extend(self.sync.next_wake());
         due.extend(self.exchange.next_wake());
-        due.extend(self.following.next_wake());
         due.extend(self.pen.next_wake());
         due.extend(self.joining.as_ref().and_then(Joining::next_wake));
         due.into_iter().min()
@@ -183,7 +183,7 @@ impl Machine for Node {
 
 impl Node {
     /// Draws the consequences of everything that changed, until nothing changes any more.
-    fn settle(&mut self, now: Time, out: &mut Out) {
+    pub(crate) fn settle(&mut self, now: Time, out: &mut Out) {
         // Trust first: it decides what counts in every other space. Bounded, because each pass takes a space
         // out and only admissions put others in.
         for _ in 0..8 {

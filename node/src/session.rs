@@ -114,7 +114,9 @@ impl Node {
         self.sync_input(now, sync::Input::Gone(conn), out);
         self.exchange_input(now, exchange::Input::PeerGone(conn), out);
         let others = self.sessions.values().any(|s| s.key == session.key && s.member().is_some());
-        if session.member().is_some() && !others {
+        if matches!(session.stage, Stage::Over) && !others {
+            self.peers.turned_away(now, &session.key);
+        } else if session.member().is_some() && !others {
             self.peers.lost(now, &session.key);
         } else if session.dialed && !others {
             self.peers.failed(now, &session.key);

@@ -152,6 +152,8 @@ impl Node {
         if !alone {
             self.pen_wait(now);
         }
+        // So that the first question finds a node that has looked at its own records.
+        self.settle(now, out);
     }
 
     /// An effect ended.

@@ -55,6 +55,7 @@ pub struct Fleet {
     asks: BTreeMap<u64, Ask>,
     replies: BTreeMap<u64, Result<Reply, Refusal>>,
     next: u64,
+    happened: u64,
     trace: Hasher,
     /// The operator that `found` made.
     pub operator: SecretKey,
@@ -78,6 +79,7 @@ impl Fleet {
             asks: BTreeMap::new(),
             replies: BTreeMap::new(),
             next: 0,
+            happened: 0,
             trace: Hasher::default(),
             operator,
             recovery,
@@ -93,6 +95,11 @@ impl Fleet {
     /// A hash over everything that happened so far.
     pub fn trace(&self) -> Hash {
         self.trace.clone().finish()
+    }
+
+    /// How many events have happened.
+    pub fn events(&self) -> u64 {
+        self.happened
     }
 
     /// The machine with this index.
@@ -220,6 +227,7 @@ impl Fleet {
     }
 
     fn happen(&mut self, event: Event) {
+        self.happened += 1;
         match event {
             Event::Input(ix, life, input) if self.machines[ix].life == life => self.input(ix, *input),
             Event::Wake(ix, life) if self.machines[ix].life == life => {
@@ -287,7 +295,7 @@ impl Fleet {
         match output {
             Output::Persist(ops) => self.machines[ix].disk.commit(ops),
             Output::Dial { address, expect } => self.dial(ix, address, expect),
-            Output::Admit { .. } => {}
+            Output::Admit { .. } | Output::Extend { .. } => {}
             Output::Send { conn, frame } => {
                 let Some((peer, other)) = self.net.peer(ix, conn) else { return };
                 let reaches = self.net.reaches(ix, peer);
@@ -348,9 +356,10 @@ impl Fleet {
                 blobs.iter().for_each(|hash| drop(self.machines[ix].disk.blobs.remove(hash)));
                 (millis(1), Done::Dropped)
             }
-            Effect::CollectTraits => {
-                (millis(20), Done::Traits(vigo_executors::traits::collect(&self.machines[ix].host).to_string()))
-            }
+            Effect::CollectTraits => (
+                millis(20),
+                Done::Traits(vigo_executors::traits::collect(&self.machines[ix].host).to_string()),
+            ),
             Effect::Converge { plan, traits, dry_run } => {
                 let options = vigo_executors::Options { dry_run, ..Default::default() };
                 let host = &mut self.machines[ix].host;
@@ -409,7 +418,9 @@ impl Fleet {
 
 impl Machine {
     fn outline(&self, blob: &BlobRef) -> Option<Outline> {
-        self.whole(blob).map(|(outline, _)| outline).or_else(|| self.partial.get(&blob.hash).map(|p| p.0.clone()))
+        self.whole(blob)
+            .map(|(outline, _)| outline)
+            .or_else(|| self.partial.get(&blob.hash).map(|p| p.0.clone()))
     }
 
     fn chunk(&self, blob: &BlobRef, index: u32) -> Option<Arc<[u8]>> {

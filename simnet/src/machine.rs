@@ -97,7 +97,12 @@ impl Machine {
     }
 
     /// Boots a node from the disk.
-    pub(crate) fn boot(&mut self, now: Time, dice: &mut Dice, out: &mut Outbox<Output>) -> Result<(), String> {
+    pub(crate) fn boot(
+        &mut self,
+        now: Time,
+        dice: &mut Dice,
+        out: &mut Outbox<Output>,
+    ) -> Result<(), String> {
         self.life += 1;
         self.wake_at = None;
         let boot = Boot {

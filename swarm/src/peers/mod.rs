@@ -30,6 +30,8 @@ const BOLTS: (usize, usize) = (2, 16);
 const ENVOYS: usize = 4;
 /// The shortest and the longest pause after a failed dial.
 const BACKOFF: (Micros, Micros) = (millis(500), secs(60));
+/// Mean pause after a peer turned us away.
+const AWAY: Micros = secs(30);
 /// A dial without an answer counts as failed.
 const DIAL: Micros = secs(8);
 /// Two connections that began within this time of each other were dialed at once.
@@ -192,6 +194,16 @@ impl Peers {
         if let Some(entry) = self.book.get_mut(key) {
             entry.failures = 0;
             entry.next_try = moment;
+        }
+    }
+
+    /// A peer turned us away, or kept another connection under our key: it is left alone for a while.
+    pub fn turned_away(&mut self, now: Time, key: &PublicKey) {
+        self.dialing.remove(key);
+        self.urgent.remove(key);
+        let pause = AWAY / 2 + self.dice.below(AWAY);
+        if let Some(entry) = self.book.get_mut(key) {
+            entry.next_try = now.after(pause);
         }
     }
 
