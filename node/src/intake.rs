@@ -38,6 +38,36 @@ pub(crate) struct Pen {
     seen: BTreeMap<Space, u64>,
 }
 
+/// What records of one kind are to one space. The same for what a peer sends and for what our store held, so that a
+/// second life holds what the first one did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// It carries what an operator says.
+    Statement,
+    /// It lets a node in.
+    Spend,
+    /// It proves a fork.
+    Fork,
+    /// It is an envoy's word on itself.
+    Register,
+    /// It means nothing here: kept and passed on.
+    Opaque,
+}
+
+impl Shape {
+    pub fn of(space: &Space, kind: u16) -> Shape {
+        let (admissions, envoys) = (*space == Space::admissions(), *space == Space::envoys());
+        let operators = admissions || *space == Space::config() || *space == Space::settings();
+        match kind {
+            STATEMENT if operators => Shape::Statement,
+            SPEND if admissions || envoys => Shape::Spend,
+            FORK if admissions => Shape::Fork,
+            register::REGISTER if *space == Space::status() => Shape::Register,
+            _ => Shape::Opaque,
+        }
+    }
+}
+
 impl Pen {
     pub fn next_wake(&self) -> Option<Time> {
         self.waits
@@ -130,31 +160,31 @@ impl Node {
     fn form_of(&self, record: &Record, spanner: &SpannerId) -> Result<Option<Form>, Refusal> {
         let fault = |why: String| Refusal { why, senders_fault: true };
         let Some(trust) = &self.trust else { return Ok(None) };
-        let (space, kind) = (record.space(), record.kind());
-        let operators = [Space::admissions(), Space::config(), Space::settings()].contains(space);
-        if operators && kind == STATEMENT {
-            let statement = self.read_statement(record, spanner).map_err(fault)?;
-            let known = trust.knows_signer(&statement.signer()) || statement.id() == spanner.0;
-            return Ok(known.then_some(Form::Statement { id: statement.id(), at: statement.at().0 }));
-        }
-        if *space == Space::admissions() && kind == FORK {
-            ForkProof::read(record.payload(), spanner).map_err(|e| fault(e.to_string()))?;
-            return Ok(Some(Form::Single));
-        }
-        if kind == SPEND && (*space == Space::admissions() || *space == Space::envoys()) {
-            let spend = SpendRecord::read(record, spanner).map_err(|e| fault(e.to_string()))?;
-            let known = trust.admissions.statements().contains_key(&spend.spend().invite);
-            return Ok(known.then_some(Form::Single));
-        }
         let member = self.known_member(&record.author());
-        if *space == Space::status() && kind == register::REGISTER {
-            let (slot, value) = register::read(record).map_err(|e| fault(e.to_string()))?;
-            if value.len() > vigo_content::status::VALUE_BYTES {
-                return Err(fault(format!("a status of {} bytes", value.len())));
+        match Shape::of(record.space(), record.kind()) {
+            Shape::Statement => {
+                let statement = self.read_statement(record, spanner).map_err(fault)?;
+                let known = trust.knows_signer(&statement.signer()) || statement.id() == spanner.0;
+                Ok(known.then_some(Form::Statement { id: statement.id(), at: statement.at().0 }))
             }
-            return Ok(member.filter(|m| m.is_active()).map(|_| Form::Register(slot)));
+            Shape::Fork => {
+                ForkProof::read(record.payload(), spanner).map_err(|e| fault(e.to_string()))?;
+                Ok(Some(Form::Single))
+            }
+            Shape::Spend => {
+                let spend = SpendRecord::read(record, spanner).map_err(|e| fault(e.to_string()))?;
+                let known = trust.admissions.statements().contains_key(&spend.spend().invite);
+                Ok(known.then_some(Form::Single))
+            }
+            Shape::Register => {
+                let (slot, value) = register::read(record).map_err(|e| fault(e.to_string()))?;
+                if value.len() > vigo_content::status::VALUE_BYTES {
+                    return Err(fault(format!("a status of {} bytes", value.len())));
+                }
+                Ok(member.filter(|m| m.is_active()).map(|_| Form::Register(slot)))
+            }
+            Shape::Opaque => Ok(member.map(|_| Form::Opaque)),
         }
-        Ok(member.map(|_| Form::Opaque))
     }
 
     /// Reads the statement in a record.

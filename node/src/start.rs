@@ -9,7 +9,6 @@ use vigo_content::status::Run;
 use vigo_crdt::replica::Form;
 use vigo_crdt::{Replica, Space, Unverified, register};
 use vigo_spanner::JoinRequests;
-use vigo_spanner::spend::STATEMENT;
 use vigo_swarm::exchange::Exchange;
 use vigo_swarm::ids::OpId;
 use vigo_swarm::peers::{Book, Kind, Me, Peers, Source};
@@ -19,7 +18,7 @@ use crate::boot::{BadBoot, Boot, meta};
 use crate::content::{Blobs, Custody};
 use crate::enrol::{Askers, Joining};
 use crate::follow::Following;
-use crate::intake::{Parked, Pen};
+use crate::intake::{Parked, Pen, Shape};
 use crate::io::{Done, Output};
 use crate::node::{Node, Op, Out, Timers};
 use crate::trust::Trust;
@@ -106,16 +105,17 @@ impl Node {
         }
         for record in first.into_iter().chain(rest) {
             let space = record.space().clone();
-            let form = match record.kind() {
-                STATEMENT => match self.read_statement(&record, &spanner) {
+            let form = match Shape::of(&space, record.kind()) {
+                Shape::Statement => match self.read_statement(&record, &spanner) {
                     Ok(statement) => Form::Statement { id: statement.id(), at: statement.at().0 },
                     Err(_) => continue,
                 },
-                register::REGISTER => match register::read(&record) {
+                Shape::Register => match register::read(&record) {
                     Ok((slot, _)) => Form::Register(slot),
                     Err(_) => continue,
                 },
-                _ => Form::Single,
+                Shape::Spend | Shape::Fork => Form::Single,
+                Shape::Opaque => Form::Opaque,
             };
             self.replica.insert(record.clone(), form);
             if space == Space::admissions() || space == Space::envoys() {

@@ -221,7 +221,7 @@ impl Node {
                 refused: p.refused.clone(),
             })
             .collect();
-        rows.sort_by(|a, b| b.at.cmp(&a.at));
+        rows.sort_by_key(|row| std::cmp::Reverse(row.at));
         rows
     }
 

@@ -44,6 +44,7 @@ pub struct ConfigView {
     head: Option<Epoch>,
     tips: Vec<Hash>,
     missing: BTreeSet<Hash>,
+    next: u64,
 }
 
 impl ConfigView {
@@ -71,35 +72,55 @@ impl ConfigView {
     }
 
     /// Checks epochs against parents, and finds the head and the tips.
+    ///
+    /// A publish whose epoch does not follow from its parents is out of place, and so is what is based on it. It
+    /// counts for nothing, not even for the epoch or the parents of the next publish: whoever may not publish
+    /// could otherwise take the last epoch there is.
     fn settle(&mut self) {
-        let mut based_on = BTreeSet::new();
-        let mut misplaced = Vec::new();
+        let (mut placed, mut waiting) = (BTreeSet::new(), BTreeMap::<Hash, Vec<Hash>>::new());
+        let mut open: Vec<Hash> = Vec::new();
+        let mut left: BTreeMap<Hash, usize> = BTreeMap::new();
         for (id, published) in &self.publishes {
-            let mut expected = 1;
-            for parent in &published.parents {
-                based_on.insert(*parent);
-                match self.publishes.get(parent) {
-                    Some(parent) => expected = expected.max(parent.at.epoch.saturating_add(1)),
-                    None => {
-                        self.missing.insert(*parent);
-                    }
+            let parents: BTreeSet<Hash> = published.parents.iter().copied().collect();
+            self.missing.extend(parents.iter().filter(|p| !self.publishes.contains_key(*p)));
+            left.insert(*id, parents.len());
+            if parents.is_empty() {
+                open.push(*id);
+            }
+            for parent in parents {
+                waiting.entry(parent).or_default().push(*id);
+            }
+        }
+        // Parents first; what has a missing or a misplaced parent is never reached.
+        let mut wrong: BTreeMap<Hash, String> = BTreeMap::new();
+        while let Some(id) = open.pop() {
+            let published = &self.publishes[&id];
+            let parents = published.parents.iter().filter_map(|p| self.publishes.get(p));
+            let expected = parents.map(|p| p.at.epoch.saturating_add(1)).max().unwrap_or(1);
+            if published.at.epoch != expected {
+                let why = format!("its epoch is {}, by its parents it is {expected}", published.at.epoch);
+                wrong.insert(id, why);
+                continue;
+            }
+            placed.insert(id);
+            for child in waiting.get(&id).into_iter().flatten() {
+                let count = left.entry(*child).or_default();
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    open.push(*child);
                 }
             }
-            let unknown = published.parents.iter().any(|p| !self.publishes.contains_key(p));
-            if unknown {
-                misplaced.push((*id, "it is based on a publish that has not arrived".to_string()));
-            } else if published.at.epoch != expected {
-                let why = format!("its epoch is {}, by its parents it is {expected}", published.at.epoch);
-                misplaced.push((*id, why));
-            }
         }
-        for (id, why) in misplaced {
-            if let Some(published) = self.publishes.get_mut(&id) {
-                published.refused.get_or_insert(why);
-            }
+        for (id, published) in self.publishes.iter_mut().filter(|(id, _)| !placed.contains(*id)) {
+            let behind = || "it is based on a publish that has not arrived or is out of place".to_string();
+            let why = wrong.remove(id).unwrap_or_else(behind);
+            published.refused.get_or_insert(why);
         }
-        self.head = self.publishes.values().filter(|p| p.refused.is_none()).map(|p| p.at).max();
-        self.tips = self.publishes.keys().filter(|id| !based_on.contains(*id)).copied().collect();
+        let well = || self.publishes.iter().filter(|(id, _)| placed.contains(*id));
+        let based_on: BTreeSet<Hash> = well().flat_map(|(_, p)| p.parents.iter().copied()).collect();
+        self.head = well().map(|(_, p)| p).filter(|p| p.refused.is_none()).map(|p| p.at).max();
+        self.tips = well().map(|(id, _)| *id).filter(|id| !based_on.contains(id)).collect();
+        self.next = well().map(|(_, p)| p.at.epoch).max().unwrap_or(0).saturating_add(1);
     }
 
     /// The publish that envoys converge to.
@@ -129,9 +150,9 @@ impl ConfigView {
         tips.filter_map(|id| self.publishes.get(id)).filter(|p| p.refused.is_none())
     }
 
-    /// The epoch of the next publish: above everything seen.
+    /// The epoch of the next publish: above every publish that is in its place, counting or not.
     pub fn next_epoch(&self) -> u64 {
-        self.publishes.values().map(|p| p.at.epoch).max().unwrap_or(0).saturating_add(1)
+        self.next.max(1)
     }
 
     /// Publishes that others are based on and that are not here.
@@ -176,6 +197,17 @@ mod tests {
         assert!(v.get(&jump.id()).unwrap().refused.as_ref().unwrap().contains("by its parents it is 2"));
         assert_eq!(view(&[&two]).head(), None, "its parent is not here");
         assert_eq!(view(&[&two]).missing().len(), 1);
+    }
+
+    #[test]
+    fn a_misplaced_publish_takes_no_epoch_from_those_after_it() {
+        let one = publish(1, &[], "one");
+        let jump = publish(u64::MAX, &[], "jump");
+        let on_it = publish(u64::MAX, &[&jump], "on it");
+        let v = view(&[&one, &jump, &on_it]);
+        assert_eq!((v.head().map(|p| p.at.epoch), v.next_epoch()), (Some(1), 2));
+        assert_eq!(v.tips(), [one.id()]);
+        assert!(v.get(&on_it.id()).unwrap().refused.is_some());
     }
 
     #[test]

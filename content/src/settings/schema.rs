@@ -209,7 +209,8 @@ impl Change {
         if let Some(text) = &change.value {
             let value: Value = serde_json::from_str(text)
                 .map_err(|e| BadSetting::Malformed(BadBytes::Malformed(e.to_string())))?;
-            if key.check(&value)? != value || value.to_string() != *text {
+            let spelled = key.check(&value)?.to_string();
+            if &spelled != text {
                 return Err(BadSetting::Malformed(BadBytes::NotCanonical));
             }
         }
