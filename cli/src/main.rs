@@ -92,22 +92,24 @@ fn parsed<P: Parser>(program: &str, rest: &[OsString]) -> Result<P, Unparsed> {
     let unknown = matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument | ErrorKind::InvalidValue);
     let failure = match slips::answer(program, rest).filter(|_| unknown) {
         Some((what, hint)) => Failure::new(Exit::Usage, what).hint(hint),
-        None => from_clap(program, &error),
+        None => from_clap(program, rest, &error),
     };
     Err(Unparsed::Wrong(everywhere, failure))
 }
 
 /// The parser's words in our form.
-fn from_clap(program: &str, error: &clap::Error) -> Failure {
+fn from_clap(program: &str, rest: &[OsString], error: &clap::Error) -> Failure {
     let text = vigo_base::text::escaped(&error.to_string().replace('\n', "\u{1}")).replace("\\u{1}", "\n");
     let body = text.trim_start_matches("error: ");
-    let (what, rest) = body.split_once("\n\n").unwrap_or((body, ""));
-    let tips: Vec<&str> = rest.lines().filter_map(|l| l.trim().strip_prefix("tip: ")).collect();
-    let usage = rest.lines().find_map(|l| l.strip_prefix("Usage: "));
-    let mut hints: Vec<String> = tips.into_iter().map(str::to_owned).collect();
-    hints.extend(usage.map(|u| format!("usage: {u}")));
-    let more = format!("more: {program} … --help");
-    Failure::new(Exit::Usage, what.trim()).hint(if hints.is_empty() { more } else { hints.join("\n") })
+    let (what, below) = body.split_once("\n\n").unwrap_or((body, ""));
+    let what: Vec<&str> = what.lines().map(str::trim).collect();
+    let tips = below.lines().filter_map(|l| l.trim().strip_prefix("tip: "));
+    let mut hints: Vec<String> = tips.map(str::to_owned).collect();
+    hints.extend(below.lines().find_map(|l| l.strip_prefix("Usage: ")).map(|u| format!("usage: {u}")));
+    if hints.is_empty() {
+        hints.push(format!("more: {} --help", slips::path(program, rest)));
+    }
+    Failure::new(Exit::Usage, what.join(" ")).hint(hints.join("\n"))
 }
 
 /// A command of `vigo`.

@@ -231,7 +231,7 @@ mod tests {
         let rows = [vec!["web01".into(), "ok".into()], vec!["b\u{1b}[2J".into(), "failed".into()]];
         assert_eq!(
             show.table(&["name", "state"], &rows),
-            "NAME         STATE\nweb01        ok\nb\\u{1b}[2J  failed\n"
+            "NAME        STATE\nweb01       ok\nb\\u{1b}[2J  failed\n"
         );
         let color = Show { color: true, ..show };
         assert!(color.table(&["a"], &[vec!["failed".into()]]).contains("\u{1b}[31mfailed\u{1b}[0m"));

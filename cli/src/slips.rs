@@ -184,6 +184,18 @@ fn near(program: &str, words: &[&str]) -> Option<(String, String)> {
     None
 }
 
+/// The program with the subcommands that a line names.
+pub fn path(program: &str, line: &[OsString]) -> String {
+    let mut command = command_of(program);
+    let mut path = program.to_owned();
+    for word in line {
+        let Some(next) = word.to_str().and_then(|w| command.find_subcommand(w)).cloned() else { continue };
+        path += &format!(" {}", next.get_name());
+        command = next;
+    }
+    path
+}
+
 /// The command line of a program.
 pub fn command_of(program: &str) -> clap::Command {
     if program == "vigocli" { Vigocli::command() } else { Vigo::command() }

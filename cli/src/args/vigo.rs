@@ -37,6 +37,7 @@ pub enum Command {
     /// Run this machine's node
     Node(Node),
     /// Show how this machine's node is
+    #[command(after_help = "Examples:\n  vigo status\n  vigo status --json | jq .standing")]
     Status,
     /// Converge this machine now
     Converge(Converge),
@@ -64,7 +65,7 @@ pub enum Command {
 /// `vigo init`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vigo init --name bolt1 --fleet home\n  vigo init --name bolt1 --plain-key                 for automation: the key is not protected\n  vigo init --name bolt2 --restore authority.json    after the loss of all bolts, with an operator's key\n  vigo init --name bolt2 --restore authority.json --recovery   ... with the 24 words",
+    after_help = "Examples:\n  vigo init --name bolt1 --fleet home\n  vigo init --name bolt1 --plain-key                           for automation: not protected\n  vigo init --name bolt2 --restore authority.txt               all bolts are lost\n  vigo init --name bolt2 --restore authority.txt --recovery    the operator's key, too",
     group(ArgGroup::new("protection").args(["plain_key", "passphrase_file"]))
 )]
 pub struct Init {
@@ -80,15 +81,15 @@ pub struct Init {
     /// Write the operator's key without a passphrase
     #[arg(long)]
     pub plain_key: bool,
+    /// Bring back a fleet that lost its bolts, from a file of `vigocli spanner export` or a member's state directory
+    #[arg(long, value_name = "FILE")]
+    pub restore: Option<PathBuf>,
+    /// Restore with the 24 recovery words, asked for or on standard input, and make a new operator's key
+    #[arg(long, requires = "restore")]
+    pub recovery: bool,
     /// Where the key is and what opens it.
     #[command(flatten)]
     pub key: KeyArgs,
-    /// Bring back a fleet that lost its bolts, from a file of `vigocli spanner export`
-    #[arg(long, value_name = "FILE")]
-    pub restore: Option<PathBuf>,
-    /// Restore with the recovery words and make a new operator's key
-    #[arg(long, requires = "restore")]
-    pub recovery: bool,
 }
 
 /// `vigo join`.

@@ -67,7 +67,7 @@ pub enum Spanner {
     /// Never accept a member's key again
     Revoke(Revoke),
     /// Write the fleet's authority to a file, for `vigo init --restore`
-    #[command(after_help = "Example:\n  vigocli spanner export /root/authority.json\n\nIt holds no secret. Any node has it; a copy elsewhere helps when all bolts are lost.")]
+    #[command(after_help = "Example:\n  vigocli spanner export /root/authority.txt\n\nIt holds no secret. Any node has it; a copy elsewhere helps when all bolts are lost.")]
     Export {
         /// The file; it must not be there yet
         #[arg(value_name = "FILE")]
@@ -130,7 +130,7 @@ pub struct Revoke {
     #[arg(value_name = "NAME|KEY")]
     pub who: String,
     /// Why, for the others
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub reason: String,
     /// Do not ask
     #[arg(long, short)]
@@ -206,7 +206,7 @@ pub struct Publish {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, requires = "wait")]
     pub timeout: u64,
     /// A line for the others
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub note: String,
     /// Treat warnings as errors
     #[arg(long)]

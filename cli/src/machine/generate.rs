@@ -32,17 +32,12 @@ pub fn completions(everywhere: &Everywhere, args: &Completions) -> Result<(), Fa
     Show::new(everywhere).text(&String::from_utf8_lossy(&out))
 }
 
-/// A command without what its help does not show.
+/// A command without what its help does not show. clap cannot take anything away, so it is put together again.
 fn visible(command: Command) -> Command {
-    let hidden: Vec<String> =
-        command.get_subcommands().filter(|c| c.is_hide_set()).map(|c| c.get_name().to_owned()).collect();
-    if hidden.is_empty() {
-        return command;
-    }
-    // clap cannot take a subcommand away: the command is put together again without them.
-    let kept: Vec<Command> = command.get_subcommands().filter(|c| !c.is_hide_set()).cloned().collect();
     let mut fresh = Command::new(command.get_name().to_owned()).disable_help_subcommand(true);
-    fresh = fresh.version(env!("CARGO_PKG_VERSION"));
+    if let Some(version) = command.get_version() {
+        fresh = fresh.version(version.to_owned());
+    }
     if let Some(about) = command.get_about() {
         fresh = fresh.about(about.clone());
     }
@@ -52,7 +47,8 @@ fn visible(command: Command) -> Command {
     if let Some(after) = command.get_after_help() {
         fresh = fresh.after_help(after.clone());
     }
-    fresh.args(command.get_arguments().cloned()).subcommands(kept)
+    let below = command.get_subcommands().filter(|c| !c.is_hide_set()).cloned().map(visible);
+    fresh.args(command.get_arguments().filter(|a| !a.is_hide_set()).cloned()).subcommands(below)
 }
 
 /// `vigo man`.

@@ -3,6 +3,7 @@
 //! The recovery words are printed once, here, and are nowhere else afterwards; they never go through a log. What
 //! to do next stands at the end, as lines to type.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -23,6 +24,9 @@ use crate::show::{self, Show};
 
 /// Words of the recovery key in a line of print.
 const WORDS_A_LINE: usize = 6;
+
+/// Bytes of the recovery words, numbers and line ends included.
+const WORDS_BYTES: u64 = 4096;
 
 /// Runs the command.
 ///
@@ -57,7 +61,7 @@ fn restore(
 ) -> Result<Made, Failure> {
     let authority = Authority::load(file)?;
     let by = if args.recovery {
-        let words = show::secret("The 24 recovery words", "run it on a terminal: the words are typed, not passed")?;
+        let words = recovery_words()?;
         let operator = new_key(args, key_path)?;
         RestoredBy::Recovery { words, operator_name: operator_name(args)?, operator }
     } else {
@@ -75,6 +79,17 @@ fn restore(
         }
     };
     Ok(working("restoring the fleet", || setup::restore(state, name, &authority, by))?)
+}
+
+/// The words: asked for on a terminal, else from standard input. They are never an argument, which others could see.
+fn recovery_words() -> Result<Zeroizing<String>, Failure> {
+    if show::can_ask() {
+        return show::secret("The 24 recovery words", "give them on standard input");
+    }
+    let mut text = Zeroizing::new(String::with_capacity(WORDS_BYTES as usize));
+    let read = std::io::stdin().take(WORDS_BYTES).read_to_string(&mut text);
+    read.map_err(|e| Failure::io("read the words from", "standard input".as_ref(), &e))?;
+    Ok(text)
 }
 
 fn working<T>(what: &str, work: impl FnOnce() -> T) -> T {
