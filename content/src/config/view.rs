@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use vigo_base::{Hash, PublicKey, Time};
 use vigo_crdt::Statement;
+use vigo_crdt::statement::AFTER;
 
 use super::schema::Publish;
 
@@ -119,7 +120,12 @@ impl ConfigView {
         let well = || self.publishes.iter().filter(|(id, _)| placed.contains(*id));
         let based_on: BTreeSet<Hash> = well().flat_map(|(_, p)| p.parents.iter().copied()).collect();
         self.head = well().map(|(_, p)| p).filter(|p| p.refused.is_none()).map(|p| p.at).max();
-        self.tips = well().map(|(id, _)| *id).filter(|id| !based_on.contains(id)).collect();
+        let mut tips: Vec<&Published> =
+            well().map(|(_, p)| p).filter(|p| !based_on.contains(&p.at.id)).collect();
+        // What counts comes first: publishes that count for nothing must not crowd it out.
+        tips.sort_by_key(|p| (p.refused.is_some(), std::cmp::Reverse(p.at)));
+        self.tips = tips.into_iter().take(AFTER).map(|p| p.at.id).collect();
+        self.tips.sort_unstable();
         self.next = well().map(|(_, p)| p.at.epoch).max().unwrap_or(0).saturating_add(1);
     }
 
@@ -138,7 +144,8 @@ impl ConfigView {
         self.publishes.values()
     }
 
-    /// The publishes that nothing is based on, ascending: what the next publish is based on.
+    /// The publishes that nothing is based on, ascending: what the next publish is based on. At most as many as a
+    /// statement may name.
     pub fn tips(&self) -> &[Hash] {
         &self.tips
     }
@@ -208,6 +215,17 @@ mod tests {
         assert_eq!((v.head().map(|p| p.at.epoch), v.next_epoch()), (Some(1), 2));
         assert_eq!(v.tips(), [one.id()]);
         assert!(v.get(&on_it.id()).unwrap().refused.is_some());
+    }
+
+    #[test]
+    fn a_flood_of_refused_publishes_does_not_crowd_out_what_counts() {
+        let one = publish(1, &[], "one");
+        let flood: Vec<Statement> = (0..400).map(|n| publish(1, &[], &format!("flood {n}"))).collect();
+        let judge = |s: &Statement| if s.id() == one.id() { Ok(()) } else { Err("no right".into()) };
+        let v = ConfigView::of(flood.iter().chain([&one]), judge);
+        assert!(v.tips().contains(&one.id()) && v.tips().len() <= AFTER, "{}", v.tips().len());
+        let next = Statement::after(&publish(2, &[&one], "next")).to_vec();
+        assert_eq!((next, v.next_epoch()), (vec![one.id()], 2));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A pure function: for each key the counting change with the greatest (generation, id).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use vigo_base::{Hash, PublicKey, Time};
@@ -23,6 +23,9 @@ pub struct Setting {
     pub at: Time,
 }
 
+/// No honest change comes near this generation.
+const FAR: u64 = 1 << 32;
+
 /// All settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingsView {
@@ -38,16 +41,22 @@ impl SettingsView {
         mut judge: impl FnMut(&Statement) -> Result<(), String>,
     ) -> SettingsView {
         let mut view = SettingsView::default();
-        let (mut ids, mut seen) = (Vec::new(), std::collections::BTreeSet::new());
+        let (mut ids, mut seen, mut counted) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         for statement in statements {
             ids.push(statement.id());
             seen.extend(statement.after().iter().copied());
             let Ok(change) = Change::read(statement) else { continue };
-            let highest = view.generations.entry(change.key.clone()).or_default();
-            *highest = (*highest).max(change.generation);
-            if judge(statement).is_err() {
+            let counts = judge(statement).is_ok();
+            // The next change stands above those that count for nothing too (one may be kept later), but they
+            // cannot take the last generation there is.
+            if counts || change.generation < FAR {
+                let highest = view.generations.entry(change.key.clone()).or_default();
+                *highest = (*highest).max(change.generation);
+            }
+            if !counts {
                 continue;
             }
+            counted.insert(statement.id());
             let place = (change.generation, statement.id());
             let value = change.value.as_deref().and_then(|text| serde_json::from_str(text).ok());
             let setting = Setting { place, value, signer: statement.signer(), at: statement.at() };
@@ -56,8 +65,12 @@ impl SettingsView {
                 *current = setting;
             }
         }
-        view.tips = ids.into_iter().filter(|id| !seen.contains(id)).collect();
-        view.tips.sort_unstable();
+        ids.retain(|id| !seen.contains(id));
+        // What counts comes first: what counts for nothing must not crowd it out.
+        ids.sort_unstable_by_key(|id| (!counted.contains(id), *id));
+        ids.truncate(vigo_crdt::statement::AFTER);
+        ids.sort_unstable();
+        view.tips = ids;
         view
     }
 
@@ -83,7 +96,7 @@ impl SettingsView {
         self.generations.get(name).map_or(1, |g| g.saturating_add(1))
     }
 
-    /// The statements that no other names as seen.
+    /// The statements that no other names as seen, ascending; at most as many as a statement may name.
     pub fn tips(&self) -> &[Hash] {
         &self.tips
     }
@@ -106,6 +119,17 @@ mod tests {
             payload: change.encode(),
         }
         .sign(&SecretKey::from_seed([seed; 32]), &SpannerId::default())
+    }
+
+    #[test]
+    fn a_refused_change_does_not_take_the_last_generation() {
+        let (one, jump) = (change(1, Some("120"), 1), change(u64::MAX, Some("60"), 2));
+        let judge = |s: &Statement| if s.id() == one.id() { Ok(()) } else { Err("no right".to_string()) };
+        let view = SettingsView::of([&one, &jump], judge);
+        assert_eq!((view.number("converge.interval"), view.next_generation("converge.interval")), (120, 2));
+        let flood: Vec<Statement> = (2..400).map(|n| change(n, Some("60"), 2)).collect();
+        let view = SettingsView::of(flood.iter().chain([&one]), judge);
+        assert!(view.tips().contains(&one.id()) && view.tips().len() <= vigo_crdt::statement::AFTER);
     }
 
     #[test]
