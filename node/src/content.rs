@@ -83,7 +83,10 @@ impl Node {
     /// A peer asks what we have of a blob.
     pub(crate) fn who_has(&mut self, conn: ConnId, exchange: Hash, out: &mut Out) {
         let Some(member) = self.sessions.get(&conn).and_then(|s| s.member()) else { return };
+        // Whether a bolt holds a source tree is no secret: its publisher waits to hear it. The tree itself is.
+        let source = self.blobs.classes.get(&exchange).filter(|(_, class)| *class == Class::Source);
         let have = match self.may_read(member, &exchange) {
+            None if source.is_some_and(|(blob, _)| self.blobs.holds(blob)) => Have::All,
             None => Have::None,
             Some(blob) if self.blobs.holds(&blob) => Have::All,
             Some(_) => match self.exchange.held(&exchange) {

@@ -283,7 +283,9 @@ impl Node {
                     NodeKind::Envoy => Space::envoys(),
                 };
                 self.write(now, space, SPEND, codec::encode(&spend), out);
-                self.trust_changed(now, out);
+                if kind == NodeKind::Bolt {
+                    self.trust_changed(now, out);
+                }
             }
         }
         let spanner = self.spanner().unwrap_or_default();

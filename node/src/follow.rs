@@ -72,7 +72,7 @@ impl Node {
         let Some(trust) = &self.trust else { return };
         let space = Space::config();
         let mut judge = trust.authority.judge_space(&space, &statements);
-        self.config = ConfigView::of(statements.values(), |s| {
+        self.config = ConfigView::of(statements.values().map(|s| &**s), |s| {
             judge.judge(s, Right::ConfigPublish, &Pattern::any()).map_err(|e| e.to_string())
         });
         let offers: Vec<(Hash, bool)> = self.config.iter().map(|p| (p.at.id, self.offers(p))).collect();
@@ -106,11 +106,9 @@ impl Node {
         }
     }
 
-    /// The statements of a space by id, read again from their records.
-    pub(crate) fn statements_of(&self, space: &Space) -> BTreeMap<Hash, Statement> {
-        let Some(spanner) = self.spanner() else { return BTreeMap::new() };
-        let records = self.replica.records(space);
-        records.filter_map(|(id, r, _)| self.read_statement(r, &spanner).ok().map(|s| (*id, s))).collect()
+    /// The statements of config or settings by id. Cheap to clone: the statements are shared.
+    pub(crate) fn statements_of(&self, space: &Space) -> BTreeMap<Hash, Arc<Statement>> {
+        self.statements.get(space).cloned().unwrap_or_default()
     }
 
     /// Settings arrived, or who may set them changed.
@@ -120,7 +118,7 @@ impl Node {
         let space = Space::settings();
         let mut judge = trust.authority.judge_space(&space, &statements);
         let mut verdicts = Vec::new();
-        self.settings = SettingsView::of(statements.values(), |s| {
+        self.settings = SettingsView::of(statements.values().map(|s| &**s), |s| {
             let verdict = judge.judge(s, Right::Settings, &Pattern::any()).map_err(|e| e.to_string());
             verdicts.push((s.id(), verdict.is_ok()));
             verdict

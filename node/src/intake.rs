@@ -9,6 +9,7 @@
 //! with an old disk must not use a sequence twice.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use vigo_base::{Hash, PublicKey, SpannerId, Time, limits, time};
 use vigo_crdt::replica::{Form, Refusal};
@@ -128,7 +129,8 @@ impl Node {
     /// Whether this node keeps records of a space.
     fn holds(&self, space: &Space) -> bool {
         let everyone = [Space::admissions(), Space::config(), Space::settings()];
-        everyone.contains(space) || self.is_bolt()
+        let bolts = [Space::envoys(), Space::status()];
+        everyone.contains(space) || (bolts.contains(space) && self.is_bolt())
     }
 
     /// Judges a record whose signature holds.
@@ -196,6 +198,14 @@ impl Node {
         read.map_err(|e| e.to_string())
     }
 
+    /// Keeps a statement of config or settings read, so that views are made without checking signatures again.
+    pub(crate) fn remember_statement(&mut self, id: Hash, record: &Record) {
+        let Some(spanner) = self.spanner() else { return };
+        if let Ok(statement) = self.read_statement(record, &spanner) {
+            self.statements.entry(record.space().clone()).or_default().insert(id, Arc::new(statement));
+        }
+    }
+
     /// Asks whoever sent a record that must wait for what it waits for.
     fn ask_for_what_is_missing(&self, from: Option<ConnId>, record: &Record, out: &mut Out) {
         let (Some(conn), Some(spanner)) = (from, self.spanner()) else { return };
@@ -235,6 +245,8 @@ impl Node {
         }
         if *record.space() == Space::admissions() || *record.space() == Space::envoys() {
             self.trust_insert(&record);
+        } else if let Form::Statement { id, .. } = form {
+            self.remember_statement(id, &record);
         }
         self.pass_on(from, &record, out);
         self.touched.insert(record.space().clone());
@@ -244,8 +256,7 @@ impl Node {
     /// Sends a new record to every connected member that holds its space, but not back.
     fn pass_on(&self, from: Option<ConnId>, record: &Record, out: &mut Out) {
         let for_all = [Space::admissions(), Space::config(), Space::settings()].contains(record.space());
-        let frame: std::sync::Arc<[u8]> =
-            Frame::Push(vec![Bytes::from(record.bytes().to_vec())]).encode().into();
+        let frame: Arc<[u8]> = Frame::Push(vec![Bytes::from(record.bytes().to_vec())]).encode().into();
         for session in self.sessions.values() {
             let holds = session.member().is_some() && (for_all || session.is_bolt());
             if holds && Some(session.conn) != from && session.key != record.author() {

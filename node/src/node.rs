@@ -22,7 +22,7 @@ use std::sync::Arc;
 use vigo_base::{Clock, Dice, Hash, Machine, Outbox, PublicKey, SecretKey, SpannerId, Time, time};
 use vigo_content::config::ConfigView;
 use vigo_content::settings::SettingsView;
-use vigo_crdt::{Replica, Space};
+use vigo_crdt::{Replica, Space, Statement};
 use vigo_spanner::JoinRequests;
 use vigo_swarm::exchange::Exchange;
 use vigo_swarm::ids::{ConnId, OpId};
@@ -100,6 +100,8 @@ pub struct Node {
     pub(crate) blobs: Blobs,
     pub(crate) config: ConfigView,
     pub(crate) settings: SettingsView,
+    /// The statements of config and settings, read.
+    pub(crate) statements: BTreeMap<Space, BTreeMap<Hash, Arc<Statement>>>,
     pub(crate) following: Following,
     pub(crate) heard: BTreeMap<PublicKey, Time>,
     pub(crate) ops: BTreeMap<OpId, Op>,
@@ -188,8 +190,10 @@ impl Node {
         // out and only admissions put others in.
         for _ in 0..8 {
             let Some(space) = self.touched.pop_first() else { break };
-            if space == Space::admissions() || space == Space::envoys() {
+            if space == Space::admissions() {
                 self.trust_changed(now, out);
+            } else if space == Space::envoys() {
+                self.envoys_changed(now, out);
             } else if space == Space::config() {
                 self.config_changed(out);
             } else if space == Space::settings() {

@@ -261,6 +261,14 @@ impl Node {
             return self.farewell(conn, Farewell::Papers, "this node belongs to no fleet yet".into(), out);
         };
         match trust.check(&hello.papers, &key) {
+            Ok(_) if self.members().count() >= self.room() => {
+                self.farewell(
+                    conn,
+                    Farewell::Full,
+                    "no room for another connection: try another peer".into(),
+                    out,
+                );
+            }
             Ok(checked) => {
                 if self.keep_this(now, conn, key, dialed, out) {
                     self.welcome(now, conn, checked.member, hello, out);
@@ -272,6 +280,11 @@ impl Node {
                 self.farewell(conn, why, refused.to_string(), out);
             }
         }
+    }
+
+    /// How many members may be connected at one time.
+    fn room(&self) -> usize {
+        if self.is_bolt() { limits::BOLT_PEERS } else { limits::ENVOY_PEERS }
     }
 
     /// Of two connections between the same two nodes one is kept: the same one on both sides.

@@ -72,6 +72,7 @@ impl Node {
             blobs: Blobs::default(),
             config: ConfigView::default(),
             settings: SettingsView::default(),
+            statements: BTreeMap::new(),
             following: Following::default(),
             heard: BTreeMap::new(),
             ops: BTreeMap::new(),
@@ -120,6 +121,8 @@ impl Node {
             self.replica.insert(record.clone(), form);
             if space == Space::admissions() || space == Space::envoys() {
                 self.trust_insert(&record);
+            } else if let Form::Statement { id, .. } = form {
+                self.remember_statement(id, &record);
             }
             self.touched.insert(space);
         }

@@ -187,6 +187,12 @@ impl Node {
         self.exchange_peers(now, out);
     }
 
+    /// Envoys were admitted: the roster has them already, and authority is as it was.
+    pub(crate) fn envoys_changed(&mut self, now: Time, out: &mut Out) {
+        self.judge_sessions(out);
+        self.retry_parked(now, out);
+    }
+
     fn mark_offered(&mut self) {
         let Some(trust) = &self.trust else { return };
         let admissions = Space::admissions();
