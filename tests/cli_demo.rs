@@ -100,5 +100,8 @@ fn a_directory_is_kept_when_asked_and_not_used_twice() {
     assert!(room.read("kept/web1/root/srv/www/index.html").contains("Hello from Vigo"));
     assert_eq!(nodes(&room), 0);
     let said = room.vigo("demo --once --keep kept").bad(2);
-    assert!(said.contains("is not empty") && said.contains("--keep takes a new or an empty directory"), "{said}");
+    assert!(
+        said.contains("is not empty") && said.contains("--keep takes a new or an empty directory"),
+        "{said}"
+    );
 }

@@ -52,19 +52,34 @@ fn the_operators_page_runs_as_it_stands() {
 fn every_command_on_every_page_is_understood() {
     let room = Room::new();
     let mut seen = 0;
-    for path in ["README.md", "docs/operators.md", "docs/language.md", "docs/exit-codes.md", "docs/architecture.md"] {
+    for path in
+        ["README.md", "docs/operators.md", "docs/language.md", "docs/exit-codes.md", "docs/architecture.md"]
+    {
         let text = page(path);
         let inline = text.split('`').skip(1).step_by(2).map(str::to_owned);
         let listed = blocks(&text).into_iter().flat_map(|b| b.lines().map(str::to_owned).collect::<Vec<_>>());
         for line in inline.chain(listed) {
             let mut words: Vec<&str> = line.split_whitespace().collect();
-            let Some(first) = words.first().copied().filter(|w| ["vigo", "vigocli"].contains(w)) else { continue };
-            if words.len() == 1 || line.contains('|') || line == "vigo vigocli" || line == "vigocli envoys revoke" {
+            let Some(first) = words.first().copied().filter(|w| ["vigo", "vigocli"].contains(w)) else {
+                continue;
+            };
+            if words.len() == 1
+                || line.contains('|')
+                || line == "vigo vigocli"
+                || line == "vigocli envoys revoke"
+            {
                 continue;
             }
-            words.truncate(words.iter().position(|w| [">", "<", "||", "&"].contains(w)).unwrap_or(words.len()));
-            let plain: Vec<&str> = words[1..].iter().copied().take_while(|w| w.chars().all(|c| c.is_ascii_lowercase())).collect();
-            let help = understood(&room, first, &plain).unwrap_or_else(|| panic!("{path}: `{line}` is no command"));
+            words.truncate(
+                words.iter().position(|w| [">", "<", "||", "&"].contains(w)).unwrap_or(words.len()),
+            );
+            let plain: Vec<&str> = words[1..]
+                .iter()
+                .copied()
+                .take_while(|w| w.chars().all(|c| c.is_ascii_lowercase()))
+                .collect();
+            let help =
+                understood(&room, first, &plain).unwrap_or_else(|| panic!("{path}: `{line}` is no command"));
             for option in words.iter().filter(|w| w.starts_with("--")) {
                 let name = option.split('=').next().unwrap();
                 assert!(help.contains(name), "{path}: `{line}`: there is no {name}");

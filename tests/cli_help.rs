@@ -61,7 +61,17 @@ fn every_help_shows_an_example_and_none_promises_more() {
             let help = room.run(&words).good();
             let leaf = !help.contains("\nCommands:\n");
             assert!(!leaf || help.contains("Example"), "{path:?} has no example");
-            for later in ["puddle", "lockbox", "filecast", "longdrawer", "gitback", "rollback", "canary", "discover", "secrets"] {
+            for later in [
+                "puddle",
+                "lockbox",
+                "filecast",
+                "longdrawer",
+                "gitback",
+                "rollback",
+                "canary",
+                "discover",
+                "secrets",
+            ] {
                 assert!(!help.contains(later), "{path:?} promises {later}");
             }
         }
@@ -157,7 +167,14 @@ fn manual_pages_are_made_for_every_command() {
     let room = Room::new();
     let names = room.vigo("man --dir man1 --json").json();
     let names: Vec<&str> = names.as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
-    for name in ["vigo.1", "vigo-init.1", "vigo-demo.1", "vigocli.1", "vigocli-config-publish.1", "vigocli-settings-import.1"] {
+    for name in [
+        "vigo.1",
+        "vigo-init.1",
+        "vigo-demo.1",
+        "vigocli.1",
+        "vigocli-config-publish.1",
+        "vigocli-settings-import.1",
+    ] {
         assert!(names.contains(&name), "{name} is missing: {names:?}");
         let page = room.read(&format!("man1/{name}"));
         assert!(page.contains(".TH") && page.contains("SH NAME"), "{name}");
@@ -175,17 +192,24 @@ fn the_page_of_exit_codes_is_the_programs_own() {
     let mut rows = 0;
     for line in table.lines().take_while(|l| !l.starts_with('.')) {
         let (code, about) = line.trim().split_once("  ").unwrap();
-        let row = page.lines().find(|l| l.starts_with(&format!("| {code} |"))).unwrap_or_else(|| panic!("no row {code}"));
+        let row = page
+            .lines()
+            .find(|l| l.starts_with(&format!("| {code} |")))
+            .unwrap_or_else(|| panic!("no row {code}"));
         assert!(row.ends_with(&format!("| {about} |")), "{row} is not {about}");
         rows += 1;
     }
-    assert_eq!(page.lines().filter(|l| l.starts_with("| ") && l.as_bytes()[2].is_ascii_digit()).count(), rows);
+    assert_eq!(
+        page.lines().filter(|l| l.starts_with("| ") && l.as_bytes()[2].is_ascii_digit()).count(),
+        rows
+    );
 }
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let room = Room::new();
     let line = format!("{} man | head -c 10 > /dev/null; test ${{PIPESTATUS[0]}} = 0", program::VIGO);
-    let ended = std::process::Command::new("bash").arg("-c").arg(line).current_dir(room.path(".")).output().unwrap();
+    let ended =
+        std::process::Command::new("bash").arg("-c").arg(line).current_dir(room.path(".")).output().unwrap();
     assert!(ended.status.success() && ended.stderr.is_empty(), "{}", String::from_utf8_lossy(&ended.stderr));
 }

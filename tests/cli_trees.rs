@@ -20,7 +20,10 @@ fn apply_converges_shows_what_it_would_do_and_is_idempotent() {
     let room = room();
     let line = "apply --file configcrates/motd.vgo --fs-root root";
     let would = room.vigo(&format!("{line} --dry-run --diff")).good();
-    assert!(would.contains("would be created motd/motd") && would.contains("+hello world on linux"), "{would}");
+    assert!(
+        would.contains("would be created motd/motd") && would.contains("+hello world on linux"),
+        "{would}"
+    );
     assert!(!room.path("root/etc").exists(), "a dry run changes nothing");
     let did = room.vigo(&format!("{line} --json")).json();
     assert_eq!((&did["counts"]["created"], &did["counts"]["skipped"]), (&2.into(), &1.into()));
@@ -71,7 +74,10 @@ fn trace_and_tree_of_the_demo() {
 /// A tree that is right, one file of which is replaced.
 fn publish(path: &str, text: &str) -> String {
     let room = Room::new();
-    room.write("stacks/configcrates/a.vgo", "name: a\nresources:\n  - {name: r, type: exec, command: \"true\"}\n");
+    room.write(
+        "stacks/configcrates/a.vgo",
+        "name: a\nresources:\n  - {name: r, type: exec, command: \"true\"}\n",
+    );
     room.write("stacks/hosts.vgo", "envoys:\n  - {match: \"web*\", configcrates: [a]}\n");
     room.write(&format!("stacks/{path}"), text);
     let said = room.cli("config publish --stacks stacks --key nowhere --socket nowhere").bad(7);
@@ -129,7 +135,10 @@ fn no_match_for_a_host() {
 fn a_tree_that_cannot_be_read() {
     let room = Room::new();
     let said = room.cli("config tree --stacks nowhere").bad(4);
-    assert_eq!(said, "error: cannot read the tree nowhere: it is not there\n  hint: name it with --stacks DIR\n");
+    assert_eq!(
+        said,
+        "error: cannot read the tree nowhere: it is not there\n  hint: name it with --stacks DIR\n"
+    );
     room.write("stacks/a.vgo", "envoys: []\n");
     std::os::unix::fs::symlink("/etc/shadow", room.path("stacks/leak.vgo")).unwrap();
     let said = room.cli("config tree --stacks stacks").bad(7);
@@ -152,7 +161,8 @@ fn diagnostics_are_one_json_object_a_line() {
 fn a_tree_is_checked_without_a_node() {
     let room = Room::new();
     let stacks = repository("cli/demo/stacks");
-    let said = room.cli(&format!("config publish --dry-run --stacks {} --socket nowhere", stacks.display())).good();
+    let said =
+        room.cli(&format!("config publish --dry-run --stacks {} --socket nowhere", stacks.display())).good();
     assert!(said.starts_with("the tree is right: 3 policies for 3 match blocks."), "{said}");
 }
 
@@ -164,18 +174,27 @@ fn a_node_yaml_is_checked_with_every_mistake_and_its_line() {
     insta::assert_snapshot!(said);
     room.write("node.yaml", "state: /srv/x\nlisten: none\nconverge: {interval: 30s}\n");
     let shown = room.vigo("node --check --config node.yaml").good();
-    assert!(shown.contains("/srv/x/vigo.sock") && shown.contains("30 s") && shown.ends_with("all is well\n"), "{shown}");
+    assert!(
+        shown.contains("/srv/x/vigo.sock") && shown.contains("30 s") && shown.ends_with("all is well\n"),
+        "{shown}"
+    );
 }
 
 #[test]
 fn settings_are_checked_before_anybody_is_asked() {
     let room = Room::new();
-    room.write("server.yaml", "converge:\n  intervall: 5m\n  splay: 9h\ntungol:\n  name: x\nspanner:\n  mode: founder\n");
+    room.write(
+        "server.yaml",
+        "converge:\n  intervall: 5m\n  splay: 9h\ntungol:\n  name: x\nspanner:\n  mode: founder\n",
+    );
     let mut out = room.cli("settings import server.yaml --socket nowhere").bad(2);
     out += &room.cli("settings set converge.intervall 5m").bad(2);
     out += &room.cli("settings set converge.interval soon").bad(2);
     insta::assert_snapshot!(out);
     room.write("server.yaml", "converge: {interval: 5m}\nspanner: {mode: founder}\n");
     let would = room.cli("settings import server.yaml --dry-run --json").json();
-    assert_eq!(would["settings"], serde_json::json!([{"key": "converge.interval", "value": 300}, {"key": "spanner.mode", "value": "founder"}]));
+    assert_eq!(
+        would["settings"],
+        serde_json::json!([{"key": "converge.interval", "value": 300}, {"key": "spanner.mode", "value": "founder"}])
+    );
 }

@@ -37,7 +37,11 @@ impl Exit {
         (Exit::Ok, "ok", "all went as asked"),
         (Exit::Failed, "failed", "it failed, for a reason that has no code of its own"),
         (Exit::Usage, "usage", "the command line, node.yaml or a value given is wrong"),
-        (Exit::Denied, "denied", "you may not: a missing right, a wrong passphrase, a socket or file of others"),
+        (
+            Exit::Denied,
+            "denied",
+            "you may not: a missing right, a wrong passphrase, a socket or file of others",
+        ),
         (Exit::NotFound, "not-found", "there is no such envoy, member, file or publish"),
         (Exit::Stale, "stale", "somebody else was faster, or a token ran out: look, then do it again"),
         (Exit::Unavailable, "unavailable", "no node answers here, or it cannot now: start it or wait"),
@@ -142,18 +146,25 @@ impl From<Refusal> for Failure {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Failure {
-        let exit = match error {
-            CallError::Refused(refusal) => return refusal.into(),
-            CallError::NoNode { .. } | CallError::Broken { .. } => Exit::Unavailable,
-            CallError::Denied { .. } => Exit::Denied,
-            CallError::Protocol { .. } | CallError::Source(_) | CallError::Io { .. } => Exit::Failed,
-        };
-        // The messages of the client hold what to do after a colon.
         let text = escaped(&error.to_string());
-        match text.split_once("): ").or_else(|| text.split_once(": run ").map(|(a, b)| (a, b))) {
-            Some((what, hint)) if text.contains("): ") => Failure::new(exit, format!("{what})")).hint(hint),
-            Some((what, hint)) => Failure::new(exit, what).hint(format!("run {hint}")),
-            None => Failure::new(exit, text),
+        match error {
+            CallError::Refused(refusal) => refusal.into(),
+            CallError::NoNode { path } => {
+                let place = escaped(&path.display().to_string());
+                let what = format!("no vigo node is running here (nothing answers on {place})");
+                Failure::new(Exit::Unavailable, what)
+                    .hint("start it with `vigo node`, or name its socket with --socket")
+            }
+            CallError::Denied { path } => {
+                let what =
+                    format!("you may not use the node's socket {}", escaped(&path.display().to_string()));
+                Failure::new(Exit::Denied, what)
+                    .hint("run this as root, or as a member of the group vigo-admin")
+            }
+            CallError::Broken { .. } => crate::reach::split(Exit::Unavailable, &text),
+            CallError::Protocol { .. } | CallError::Source(_) | CallError::Io { .. } => {
+                crate::reach::split(Exit::Failed, &text)
+            }
         }
     }
 }

@@ -89,7 +89,10 @@ fn parsed<P: Parser>(program: &str, rest: &[OsString]) -> Result<P, Unparsed> {
         }
         _ => {}
     }
-    let unknown = matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument | ErrorKind::InvalidValue);
+    let unknown = matches!(
+        error.kind(),
+        ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument | ErrorKind::InvalidValue
+    );
     let failure = match slips::answer(program, rest).filter(|_| unknown) {
         Some((what, hint)) => Failure::new(Exit::Usage, what).hint(hint),
         None => from_clap(program, rest, &error),
@@ -128,7 +131,8 @@ fn run(cli: &Vigo) -> Result<(), Failure> {
         Command::Completions(args) => machine::generate::completions(everywhere, args),
         Command::Man(args) => machine::generate::man(everywhere, args),
         Command::Vigocli { .. } => {
-            Err(Failure::new(Exit::Usage, "`vigocli` stands first").hint("vigo vigocli … , or the link vigocli"))
+            Err(Failure::new(Exit::Usage, "`vigocli` stands first")
+                .hint("vigo vigocli … , or the link vigocli"))
         }
     }
 }

@@ -125,14 +125,15 @@ pub fn submit(client: &Client, signed: &Signed) -> Result<Hash, Failure> {
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Failure {
         let exit = match &error {
+            KeyFileError::Io { path, doing, source } => return Failure::io(doing, path, source),
             KeyFileError::NoHome => Exit::Usage,
             KeyFileError::Missing { .. } => Exit::NotFound,
-            KeyFileError::Io { .. } => Exit::Failed,
             _ => Exit::Denied,
         };
         let text = vigo_base::text::escaped(&error.to_string());
         if let KeyFileError::Bad { .. } = error {
-            return Failure::new(exit, text).hint("type it again; another key: --key FILE, or $VIGO_OPERATOR_KEY");
+            return Failure::new(exit, text)
+                .hint("type it again; another key: --key FILE, or $VIGO_OPERATOR_KEY");
         }
         split(exit, &text)
     }

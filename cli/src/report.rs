@@ -60,7 +60,8 @@ pub fn word(outcome: Outcome) -> &'static str {
 fn line(show: &Show, step: &StepReport, dry_run: bool, out: &mut String) {
     let word = word(step.outcome);
     let would = if dry_run && step.outcome.changed() { "would be " } else { "" };
-    let message = if step.message.is_empty() { String::new() } else { format!(": {}", escaped(&step.message)) };
+    let message =
+        if step.message.is_empty() { String::new() } else { format!(": {}", escaped(&step.message)) };
     let _ = writeln!(out, "{would}{} {}{message}", show.tint(word), escaped(&step.id));
 }
 

@@ -150,7 +150,11 @@ pub fn progress(what: &str, total: u64, bytes: bool) -> ProgressBar {
 }
 
 fn target() -> ProgressDrawTarget {
-    if io::stderr().is_terminal() { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() }
+    if io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr_with_hz(8)
+    } else {
+        ProgressDrawTarget::hidden()
+    }
 }
 
 /// Whether somebody can be asked.
@@ -180,7 +184,11 @@ pub fn confirm(question: &str, instead: &str) -> Result<bool, Failure> {
 pub fn secret(prompt: &str, instead: &str) -> Result<Zeroizing<String>, Failure> {
     let opened = OpenOptions::new().read(true).write(true).open("/dev/tty");
     let Ok(mut tty) = opened else {
-        return Err(Failure::new(Exit::Usage, format!("{prompt} is needed, and there is no terminal to ask on")).hint(instead));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{prompt} is needed, and there is no terminal to ask on"),
+        )
+        .hint(instead));
     };
     let before = tcgetattr(&tty).map_err(|e| terminal_trouble(&e.into()))?;
     let mut silent = before.clone();

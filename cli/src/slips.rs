@@ -69,7 +69,11 @@ pub const TABLE: &[(&str, &[&str], Right)] = &[
     ("vigocli", &["envoys", "add"], Right::Line("vigocli spanner invite --name")),
     ("vigocli", &["envoys", "approve"], Right::Line("vigocli spanner approve")),
     ("vigocli", &["envoys", "status"], Right::Line("vigocli envoys list")),
-    ("vigocli", &["envoys", "converge"], Right::Say("an envoy converges itself; on that machine: vigo converge")),
+    (
+        "vigocli",
+        &["envoys", "converge"],
+        Right::Say("an envoy converges itself; on that machine: vigo converge"),
+    ),
     ("vigocli", &["spanner", "list"], Right::Line("vigocli spanner members")),
     ("vigocli", &["spanner", "accept"], Right::Line("vigocli spanner approve")),
     ("vigocli", &["spanner", "reject"], Right::Line("vigocli spanner deny")),
@@ -151,8 +155,12 @@ pub fn answer(program: &str, line: &[OsString]) -> Option<(String, String)> {
         let used: Vec<usize> = places[..begin.len()].to_vec();
         let rest = all.iter().enumerate().filter(|(i, _)| !used.contains(i)).map(|(_, w)| shell(w));
         return Some(match right {
-            Right::Line(line) => (what, std::iter::once((*line).to_owned()).chain(rest).collect::<Vec<_>>().join(" ")),
-            Right::Later(line) => (what, format!("`{line}` is its name, and this version does not have it yet")),
+            Right::Line(line) => {
+                (what, std::iter::once((*line).to_owned()).chain(rest).collect::<Vec<_>>().join(" "))
+            }
+            Right::Later(line) => {
+                (what, format!("`{line}` is its name, and this version does not have it yet"))
+            }
             Right::Say(text) => (what, (*text).to_owned()),
         });
     }
@@ -280,7 +288,10 @@ mod tests {
             "there is no `vigo publish` -> vigocli config publish --state /x --wait"
         );
         assert_eq!(said("vigo statsu").unwrap(), "there is no `vigo statsu` -> vigo status");
-        assert_eq!(said("vigocli spanner memebrs").unwrap(), "there is no `vigocli spanner memebrs` -> vigocli spanner members");
+        assert_eq!(
+            said("vigocli spanner memebrs").unwrap(),
+            "there is no `vigocli spanner memebrs` -> vigocli spanner members"
+        );
         assert!(said("vigo puddle").unwrap().contains("`vigo swarm puddle` is its name"));
         assert_eq!(said("vigo status --jsno"), None, "options are the parser's business");
     }

@@ -30,7 +30,8 @@ pub fn read(dir: &Path) -> Result<SourceTree, Failure> {
         if failure.exit == Exit::NotFound { failure.hint("name it with --stacks DIR") } else { failure }
     })?;
     if !root.is_dir() {
-        return Err(Failure::new(Exit::Usage, format!("{shown} is no directory")).hint("name the tree with --stacks DIR"));
+        return Err(Failure::new(Exit::Usage, format!("{shown} is no directory"))
+            .hint("name the tree with --stacks DIR"));
     }
     let mut reader = Reader { root: root.clone(), tree: SourceTree::new(), bad: Vec::new(), seen: 0 };
     reader.walk(&root, "", 0);
@@ -80,7 +81,10 @@ impl Reader {
 
     fn walk(&mut self, dir: &Path, below: &str, depth: usize) {
         if depth > DEPTH {
-            return self.refuse(below, format!("directories nest deeper than {DEPTH}; does a link lead in a circle?"));
+            return self.refuse(
+                below,
+                format!("directories nest deeper than {DEPTH}; does a link lead in a circle?"),
+            );
         }
         let listed = fs::read_dir(dir).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
         let mut entries = match listed {
@@ -112,7 +116,10 @@ impl Reader {
             Err(e) => return self.refuse(path, format!("a link or file that leads nowhere ({e})")),
         };
         if !real.starts_with(&self.root) {
-            return self.refuse(path, format!("a link out of the tree, to {}", escaped(&real.display().to_string())));
+            return self.refuse(
+                path,
+                format!("a link out of the tree, to {}", escaped(&real.display().to_string())),
+            );
         }
         match fs::metadata(&real) {
             Ok(meta) if meta.is_dir() => self.walk(&real, path, depth + 1),

@@ -134,7 +134,7 @@ impl Room {
                 run.push(c);
                 continue;
             }
-            out += if run.len() >= 32 { "HASH" } else { &run };
+            out += if run.len() >= 12 { "HASH" } else { &run };
             run.clear();
             if c != '\0' {
                 out.push(c);
@@ -145,7 +145,10 @@ impl Room {
 
     /// A first bolt that runs, with a plain operator's key at `operator.key`. Its state is `bolt1`.
     pub fn bolt(&mut self) {
-        self.vigo("init --name bolt1 --fleet test --operator alice --plain-key --key operator.key --state bolt1").good();
+        self.vigo(
+            "init --name bolt1 --fleet test --operator alice --plain-key --key operator.key --state bolt1",
+        )
+        .good();
         self.node("bolt1");
     }
 
@@ -159,7 +162,8 @@ impl Room {
         let root = self.path(&format!("{state}-root"));
         fs::create_dir_all(&root).expect("a root");
         let root = root.display().to_string();
-        let mut words = vec!["node", "--state", state, "--fs-root", &root, "--interval", "1s", "--splay", "0s"];
+        let mut words =
+            vec!["node", "--state", state, "--fs-root", &root, "--interval", "1s", "--splay", "0s"];
         words.extend(more);
         let log = fs::File::create(self.path(&format!("{state}.log"))).expect("a log");
         let mut command = self.command(&words);
@@ -196,7 +200,11 @@ impl Room {
     pub fn until(&self, what: &str, mut holds: impl FnMut(&Room) -> bool) {
         let begun = Instant::now();
         while !holds(self) {
-            assert!(begun.elapsed() < Duration::from_secs(30), "waited in vain until {what}\n{}", self.logs());
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "waited in vain until {what}\n{}",
+                self.logs()
+            );
             std::thread::sleep(Duration::from_millis(30));
         }
     }

@@ -279,7 +279,9 @@ pub enum Program {
 
 /// `vigo man`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  vigo man | man -l -\n  vigo man --dir /usr/local/share/man/man1    one page for each command of both programs")]
+#[command(
+    after_help = "Examples:\n  vigo man | man -l -\n  vigo man --dir /usr/local/share/man/man1    one page for each command of both programs"
+)]
 pub struct Man {
     /// Write all pages into this directory
     #[arg(long, value_name = "DIR")]

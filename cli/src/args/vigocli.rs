@@ -67,7 +67,9 @@ pub enum Spanner {
     /// Never accept a member's key again
     Revoke(Revoke),
     /// Write the fleet's authority to a file, for `vigo init --restore`
-    #[command(after_help = "Example:\n  vigocli spanner export /root/authority.txt\n\nIt holds no secret. Any node has it; a copy elsewhere helps when all bolts are lost.")]
+    #[command(
+        after_help = "Example:\n  vigocli spanner export /root/authority.txt\n\nIt holds no secret. Any node has it; a copy elsewhere helps when all bolts are lost."
+    )]
     Export {
         /// The file; it must not be there yet
         #[arg(value_name = "FILE")]
@@ -124,7 +126,9 @@ pub struct Approve {
 
 /// `vigocli spanner revoke`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  vigocli spanner revoke web01 --reason 'disk stolen'\n\nA revoked key never returns: the machine joins again with a new one.")]
+#[command(
+    after_help = "Example:\n  vigocli spanner revoke web01 --reason 'disk stolen'\n\nA revoked key never returns: the machine joins again with a new one."
+)]
 pub struct Revoke {
     /// The name of an envoy, a bolt or an operator, or a key
     #[arg(value_name = "NAME|KEY")]
@@ -154,7 +158,9 @@ pub enum Config {
     /// Check stacks/, sign it, and give it to the fleet
     Publish(Publish),
     /// Show why a host gets what it gets
-    #[command(after_help = "Examples:\n  vigocli config trace web01.example.com\n  vigocli config trace web01 --stacks ./stacks --json\n  vigocli config trace web01 --published")]
+    #[command(
+        after_help = "Examples:\n  vigocli config trace web01.example.com\n  vigocli config trace web01 --stacks ./stacks --json\n  vigocli config trace web01 --published"
+    )]
     Trace {
         /// The host's name in the fleet
         #[arg(value_name = "HOST")]
@@ -167,7 +173,9 @@ pub enum Config {
         published: bool,
     },
     /// Show the hierarchy: who inherits what from where
-    #[command(after_help = "Examples:\n  vigocli config tree\n  vigocli config tree site/web --stacks ./stacks\n  vigocli config tree --published")]
+    #[command(
+        after_help = "Examples:\n  vigocli config tree\n  vigocli config tree site/web --stacks ./stacks\n  vigocli config tree --published"
+    )]
     Tree {
         /// Only this directory of the tree
         #[arg(value_name = "PATH")]

@@ -116,7 +116,8 @@ fn stay(story: &mut Story<'_>, screen: &Screen, stop: &AtomicBool) {
 
 /// `vigo` and `vigocli` in the demo's `bin`, for whoever pastes the line.
 fn link(dir: &Path) -> Result<(), Failure> {
-    let program = std::env::current_exe().map_err(|e| Failure::new(Exit::Failed, format!("where am I? {e}")))?;
+    let program =
+        std::env::current_exe().map_err(|e| Failure::new(Exit::Failed, format!("where am I? {e}")))?;
     let bin = dir.join("bin");
     fs::create_dir_all(&bin).map_err(|e| Failure::io("make", &bin, &e))?;
     for name in ["vigo", "vigocli"] {

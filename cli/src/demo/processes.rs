@@ -81,8 +81,14 @@ impl Node {
     pub fn join(&self, token: &str) -> Result<Child, Failure> {
         use std::io::Write;
         let state = self.state();
-        let args =
-            ["join".as_ref(), "-".as_ref(), "--name".as_ref(), self.name.as_ref(), "--state".as_ref(), state.as_os_str()];
+        let args = [
+            "join".as_ref(),
+            "-".as_ref(),
+            "--name".as_ref(),
+            self.name.as_ref(),
+            "--state".as_ref(),
+            state.as_os_str(),
+        ];
         let log = self.dir.join("join.log");
         let mut child = spawn(&args, &log, Stdio::piped())?;
         if let Some(mut pipe) = child.stdin.take() {
@@ -98,7 +104,8 @@ impl Node {
 
     /// Asks it to end.
     pub fn ask_to_end(&self) {
-        let pid = self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok()).and_then(Pid::from_raw);
+        let pid =
+            self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid {
             // It may have ended by itself.
             let _ = kill_process(pid, Signal::TERM);
@@ -150,7 +157,8 @@ pub fn end_all(nodes: &mut [Node]) {
 /// # Errors
 /// [`Failure`] if the system has none.
 pub fn free_ports(count: usize) -> Result<Vec<u16>, Failure> {
-    let failed = |e: std::io::Error| Failure::new(Exit::Failed, format!("there are no free ports on 127.0.0.1: {e}"));
+    let failed =
+        |e: std::io::Error| Failure::new(Exit::Failed, format!("there are no free ports on 127.0.0.1: {e}"));
     // All are held until each is known, so that they differ.
     let held: Vec<UdpSocket> =
         (0..count).map(|_| UdpSocket::bind("127.0.0.1:0")).collect::<Result<_, _>>().map_err(failed)?;
@@ -158,7 +166,8 @@ pub fn free_ports(count: usize) -> Result<Vec<u16>, Failure> {
 }
 
 fn spawn(args: &[&std::ffi::OsStr], log: &Path, stdin: Stdio) -> Result<Child, Failure> {
-    let program = std::env::current_exe().map_err(|e| Failure::new(Exit::Failed, format!("where am I? {e}")))?;
+    let program =
+        std::env::current_exe().map_err(|e| Failure::new(Exit::Failed, format!("where am I? {e}")))?;
     let opened = File::options().create(true).append(true).open(log);
     let out = opened.map_err(|e| Failure::io("write", log, &e))?;
     let err = out.try_clone().map_err(|e| Failure::io("write", log, &e))?;

@@ -76,7 +76,11 @@ impl Screen {
             _ => "31",
         };
         let state = self.paint(code, &format!("{state:<10}"));
-        bar.set_message(format!("{kind} epoch {epoch:<3} {state} {} peers  {}", status.peers, escaped(&status.config)));
+        bar.set_message(format!(
+            "{kind} epoch {epoch:<3} {state} {} peers  {}",
+            status.peers,
+            escaped(&status.config)
+        ));
     }
 
     /// Takes the table away.

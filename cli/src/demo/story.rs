@@ -148,7 +148,8 @@ impl<'a> Story<'a> {
             joining.push((node.name, node.join(&text)?));
         }
         for (name, mut child) in joining {
-            let ended = child.wait().map_err(|e| Failure::new(Exit::Failed, format!("{name} cannot join: {e}")))?;
+            let ended =
+                child.wait().map_err(|e| Failure::new(Exit::Failed, format!("{name} cannot join: {e}")))?;
             if !ended.success() {
                 return Err(Failure::new(Exit::Failed, format!("{name} could not join")));
             }
@@ -197,7 +198,10 @@ impl<'a> Story<'a> {
         self.nodes[LATE].start()?;
         let begun = Instant::now();
         self.until("db2 gets it from its peers", |story| Ok(story.has(LATE, id, "Welcome without a bolt")))?;
-        self.screen.line(&format!("db2 is started late, and has it from its peers after {} ms", begun.elapsed().as_millis()));
+        self.screen.line(&format!(
+            "db2 is started late, and has it from its peers after {} ms",
+            begun.elapsed().as_millis()
+        ));
         self.happened.bolt_down_converged = !self.nodes[BOLT].runs();
         Ok(())
     }
@@ -229,14 +233,18 @@ impl<'a> Story<'a> {
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.happened.publish_to_converged_ms.insert(done.at.epoch.to_string(), millis);
         let (policies, all) = (done.size.0, whom.len());
-        self.screen.line(&format!("epoch {} ({policies} policies): all {all} have converged after {millis} ms", done.at.epoch));
+        self.screen.line(&format!(
+            "epoch {} ({policies} policies): all {all} have converged after {millis} ms",
+            done.at.epoch
+        ));
         Ok(())
     }
 
     /// Whether a node ran that publish without a failure, and its files say so.
     fn has(&mut self, index: usize, id: Hash, greeting: &str) -> bool {
         let ran = self.status(index).is_some_and(|status| {
-            status.failure == Axis::Converged && status.run.is_some_and(|run| run.publish == id && run.at > Time(0))
+            status.failure == Axis::Converged
+                && status.run.is_some_and(|run| run.publish == id && run.at > Time(0))
         });
         let motd = self.nodes[index].root().join("etc/motd");
         ran && fs::read_to_string(motd).is_ok_and(|text| text.starts_with(&format!("{greeting} to ")))

@@ -102,7 +102,14 @@ fn changes(old: &Compiled, new: &Compiled, names: &[String]) -> Vec<Change> {
         }
         let gone = names.iter().filter(|n| old.route(n).is_some_and(|r| std::ptr::eq(r, route)));
         let envoys = gone.filter(|n| new.route(n).is_none()).cloned().collect();
-        all.push(change(&route.pattern, &route.origin, "gone", envoys, Some(&old.policies[route.policy]), None));
+        all.push(change(
+            &route.pattern,
+            &route.origin,
+            "gone",
+            envoys,
+            Some(&old.policies[route.policy]),
+            None,
+        ));
     }
     all
 }
@@ -161,7 +168,13 @@ fn text(show: &Show, comparison: &Comparison) -> String {
         return "nothing would change for anybody\n".into();
     }
     for change in &comparison.changes {
-        let _ = writeln!(out, "{} {} at {}", change.what, show.bold(&escaped(&change.pattern)), escaped(&change.origin));
+        let _ = writeln!(
+            out,
+            "{} {} at {}",
+            change.what,
+            show.bold(&escaped(&change.pattern)),
+            escaped(&change.origin)
+        );
         let envoys: Vec<String> = change.envoys.iter().map(|e| escaped(e)).collect();
         let whom = if envoys.is_empty() { "no envoy that is known here".into() } else { envoys.join(", ") };
         let _ = writeln!(out, "  for {whom}");
@@ -183,9 +196,22 @@ mod tests {
 
     fn compiled(port: u16, extra: &str) -> Compiled {
         let files = [
-            ("configcrates/web.vgo", format!("name: web\nresources:\n  - name: conf\n    type: file\n    target_path: /etc/web\n    content: \"port {{{{ .Vars.port }}}}\"\n{extra}")),
-            ("configcrates/db.vgo", "name: db\nresources:\n  - {name: run, type: exec, command: \"true\"}\n".into()),
-            ("hosts.vgo", format!("envoys:\n  - {{match: \"web*\", configcrates: [web], vars: {{port: {port}}}}}\n  - {{match: \"db*\", configcrates: [db]}}\n")),
+            (
+                "configcrates/web.vgo",
+                format!(
+                    "name: web\nresources:\n  - name: conf\n    type: file\n    target_path: /etc/web\n    content: \"port {{{{ .Vars.port }}}}\"\n{extra}"
+                ),
+            ),
+            (
+                "configcrates/db.vgo",
+                "name: db\nresources:\n  - {name: run, type: exec, command: \"true\"}\n".into(),
+            ),
+            (
+                "hosts.vgo",
+                format!(
+                    "envoys:\n  - {{match: \"web*\", configcrates: [web], vars: {{port: {port}}}}}\n  - {{match: \"db*\", configcrates: [db]}}\n"
+                ),
+            ),
         ];
         let (compiled, said) = compile(&SourceTree::from_files(files).unwrap());
         compiled.unwrap_or_else(|| panic!("{said:?}"))
@@ -199,9 +225,15 @@ mod tests {
         let found = changes(&compiled(80, ""), &compiled(443, extra), &names);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].what, found[0].envoys.as_slice()), ("changed", &names[..1]));
-        assert_eq!((found[0].added.as_slice(), found[0].changed.as_slice()), (&["web/more".to_owned()][..], &["web/conf".to_owned()][..]));
+        assert_eq!(
+            (found[0].added.as_slice(), found[0].changed.as_slice()),
+            (&["web/more".to_owned()][..], &["web/conf".to_owned()][..])
+        );
         let empty = Compiled { policies: vec![], routes: vec![], live: BTreeMap::new() };
-        assert_eq!(changes(&empty, &compiled(80, ""), &names).iter().map(|c| c.what).collect::<Vec<_>>(), ["new", "new"]);
+        assert_eq!(
+            changes(&empty, &compiled(80, ""), &names).iter().map(|c| c.what).collect::<Vec<_>>(),
+            ["new", "new"]
+        );
         assert_eq!(changes(&compiled(80, ""), &empty, &names)[1].removed, ["db/run"]);
     }
 }

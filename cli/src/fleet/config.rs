@@ -50,7 +50,8 @@ pub fn head_source(client: &Client) -> Result<SourceTree, Failure> {
             _ => failure,
         }
     })?;
-    SourceTree::from_archive(&bytes).map_err(|e| Failure::new(Exit::Failed, format!("what is published: {e}")))
+    SourceTree::from_archive(&bytes)
+        .map_err(|e| Failure::new(Exit::Failed, format!("what is published: {e}")))
 }
 
 fn traced(everywhere: &Everywhere, host: &str, at: &StacksDir, published: bool) -> Result<(), Failure> {
@@ -65,7 +66,12 @@ fn traced(everywhere: &Everywhere, host: &str, at: &StacksDir, published: bool) 
     said::judge(&diagnostics, false, "the trace shows what could be read")
 }
 
-fn shown(everywhere: &Everywhere, path: Option<&str>, at: &StacksDir, published: bool) -> Result<(), Failure> {
+fn shown(
+    everywhere: &Everywhere,
+    path: Option<&str>,
+    at: &StacksDir,
+    published: bool,
+) -> Result<(), Failure> {
     let source = source(everywhere, at, published)?;
     let (root, diagnostics) = hierarchy(&source);
     said::print(everywhere, &diagnostics, &source);
@@ -79,7 +85,8 @@ fn shown(everywhere: &Everywhere, path: Option<&str>, at: &StacksDir, published:
                 None if names.is_empty() => "there are no directories with configuration below it".to_owned(),
                 None => format!("there are {}", escaped(&names.join(", "))),
             };
-            Failure::new(Exit::NotFound, format!("the tree has no directory {} here", escaped(part))).hint(hint)
+            Failure::new(Exit::NotFound, format!("the tree has no directory {} here", escaped(part)))
+                .hint(hint)
         })?;
     }
     Show::new(everywhere).result(here, || here.to_string())?;
@@ -102,9 +109,19 @@ fn log(everywhere: &Everywhere) -> Result<(), Failure> {
                 None => String::new(),
             };
             let id = p.at.id.to_string().chars().take(12).collect();
-            vec![p.at.epoch.to_string(), id, p.operator.clone(), words::ago(now(), p.time), state, p.note.clone()]
+            vec![
+                p.at.epoch.to_string(),
+                id,
+                p.operator.clone(),
+                words::ago(now(), p.time),
+                state,
+                p.note.clone(),
+            ]
         };
-        show.table(&["epoch", "publish", "by", "when", "state", "note"], &rows.iter().map(row).collect::<Vec<_>>())
+        show.table(
+            &["epoch", "publish", "by", "when", "state", "note"],
+            &rows.iter().map(row).collect::<Vec<_>>(),
+        )
     })
 }
 
@@ -119,5 +136,10 @@ pub fn publishes(client: &Client) -> Result<Vec<PublishRow>, Failure> {
 /// A publish as one line for an error.
 pub fn described(row: &PublishRow) -> String {
     let note = if row.note.is_empty() { String::new() } else { format!(" ({})", escaped(&row.note)) };
-    format!("{} published epoch {} {}{note}", escaped(&row.operator), row.at.epoch, words::ago(now(), row.time))
+    format!(
+        "{} published epoch {} {}{note}",
+        escaped(&row.operator),
+        row.at.epoch,
+        words::ago(now(), row.time)
+    )
 }

@@ -72,14 +72,25 @@ fn show(everywhere: &Everywhere, detail: &EnvoyDetail) -> Result<(), Failure> {
         line("name", escaped(&row.name));
         line("uuid", escaped(&row.uuid));
         line("key", detail.key.to_string());
-        let heard = row.heard.map_or("never heard of".to_owned(), |t| format!("heard {}", words::ago(now(), t)));
+        let heard =
+            row.heard.map_or("never heard of".to_owned(), |t| format!("heard {}", words::ago(now(), t)));
         line("reach", format!("{}, {heard}", show.tint(reach_word(row))));
-        line("state", format!("{}, drift {}", show.tint(words::failure(row.failure)), words::drift(row.drift)));
+        line(
+            "state",
+            format!("{}, drift {}", show.tint(words::failure(row.failure)), words::drift(row.drift)),
+        );
         line("epoch", row.epoch.to_string());
-        line("matched", detail.origin.as_deref().map_or("by no match block".into(), |o| format!("at {}", escaped(o))));
+        line(
+            "matched",
+            detail.origin.as_deref().map_or("by no match block".into(), |o| format!("at {}", escaped(o))),
+        );
         line("tags", if row.tags.is_empty() { "none".into() } else { escaped(&row.tags.join(" ")) });
         if let Some(presence) = &detail.presence {
-            let at = if presence.addresses.is_empty() { "only dials out".into() } else { escaped(&presence.addresses.join(" ")) };
+            let at = if presence.addresses.is_empty() {
+                "only dials out".into()
+            } else {
+                escaped(&presence.addresses.join(" "))
+            };
             line("node", format!("version {}, {at}", escaped(&presence.version)));
         }
         out += &last_run(&show, detail);
@@ -94,7 +105,11 @@ fn show(everywhere: &Everywhere, detail: &EnvoyDetail) -> Result<(), Failure> {
 fn last_run(show: &Show, detail: &EnvoyDetail) -> String {
     let Some(run) = &detail.run else { return "last run  none yet\n".into() };
     let t = run.tally;
-    let why = if run.intended { "the configuration was new" } else { "the machine had drifted, or nothing was to do" };
+    let why = if run.intended {
+        "the configuration was new"
+    } else {
+        "the machine had drifted, or nothing was to do"
+    };
     let mut out = format!(
         "last run  number {}, {}, {} ms: {} as declared, {} changed, {} skipped, {} blocked, {} failed; {why}\n",
         run.number,
@@ -110,7 +125,8 @@ fn last_run(show: &Show, detail: &EnvoyDetail) -> String {
         let _ = writeln!(out, "  aborted: {}", escaped(aborted));
     }
     for step in &run.steps {
-        let message = if step.message.is_empty() { String::new() } else { format!(": {}", escaped(&step.message)) };
+        let message =
+            if step.message.is_empty() { String::new() } else { format!(": {}", escaped(&step.message)) };
         let _ = writeln!(out, "  {} {}{message}", show.tint(&escaped(&step.outcome)), escaped(&step.id));
     }
     out
@@ -137,7 +153,11 @@ fn runs(everywhere: &Everywhere, detail: &EnvoyDetail) -> Result<(), Failure> {
         let Some(run) = run else { return format!("{} has not run yet\n", escaped(&detail.row.name)) };
         let row = |(i, n): (usize, &u32)| {
             let number = run.number.saturating_sub(i as u64);
-            vec![number.to_string(), n.to_string(), if *n == 0 { "as declared".into() } else { "changed the machine".into() }]
+            vec![
+                number.to_string(),
+                n.to_string(),
+                if *n == 0 { "as declared".into() } else { "changed the machine".into() },
+            ]
         };
         let rows: Vec<Vec<String>> = changes.iter().enumerate().map(row).collect();
         show.table(&["run", "changes", "what"], &rows) + &last_run(&show, detail)

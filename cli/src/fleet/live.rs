@@ -63,8 +63,13 @@ impl Draft {
             meta.is_dir() && (empty || place.join(NOTE).exists())
         });
         if !ours {
-            let what = format!("{} was not written by this program and is not replaced", escaped(&place.display().to_string()));
-            return Err(Failure::new(Exit::Failed, what).hint("move it away, or name another place with --live DIR"));
+            let what = format!(
+                "{} was not written by this program and is not replaced",
+                escaped(&place.display().to_string())
+            );
+            return Err(
+                Failure::new(Exit::Failed, what).hint("move it away, or name another place with --live DIR")
+            );
         }
         let name = place.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let new = place.with_file_name(format!("{name}.new-{}", std::process::id()));
@@ -138,7 +143,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join(".live");
         let note_of = |epoch| Note { spanner: SpannerId::default(), epoch, id: Hash::of(b"x") };
-        let files = |text: &str| BTreeMap::from([(text.to_owned(), b"x".to_vec()), ("d/e.vgo".to_owned(), b"y".to_vec())]);
+        let files = |text: &str| {
+            BTreeMap::from([(text.to_owned(), b"x".to_vec()), ("d/e.vgo".to_owned(), b"y".to_vec())])
+        };
         for epoch in [1, 2] {
             let draft = Draft::write(&place, &files(&format!("f{epoch}"))).unwrap();
             draft.place(&note_of(epoch)).unwrap();

@@ -62,7 +62,9 @@ pub fn run(everywhere: &Everywhere, args: &Publish) -> Result<(), Failure> {
     let show = Show::new(everywhere);
     if !args.wait {
         let body = report(&done, Value::Null);
-        show.result(&body, || said_done(&done) + "vigocli config publish --wait, or vigocli envoys list, shows who has it\n")?;
+        show.result(&body, || {
+            said_done(&done) + "vigocli config publish --wait, or vigocli envoys list, shows who has it\n"
+        })?;
         return kept;
     }
     if !show.json {
@@ -116,7 +118,10 @@ fn nobody_between(client: &Client, note: Option<&Note>, head: Option<Epoch>) -> 
         return Ok(());
     }
     let rows = publishes(client)?;
-    let by = rows.iter().find(|row| row.at.id == head.id).map_or_else(|| format!("epoch {}", head.epoch), described);
+    let by = rows
+        .iter()
+        .find(|row| row.at.id == head.id)
+        .map_or_else(|| format!("epoch {}", head.epoch), described);
     Err(stale(&by, &format!("this tree was last published as epoch {}", note.epoch)))
 }
 
@@ -185,7 +190,8 @@ fn who_was_faster(client: &Client, failure: Failure, epoch: u64) -> Failure {
         return failure;
     }
     let rows = publishes(client).unwrap_or_default();
-    let faster: Vec<&PublishRow> = rows.iter().filter(|r| r.at.epoch >= epoch && r.refused.is_none()).collect();
+    let faster: Vec<&PublishRow> =
+        rows.iter().filter(|r| r.at.epoch >= epoch && r.refused.is_none()).collect();
     match faster.iter().max_by_key(|r| r.at) {
         Some(row) => stale(&described(row), &format!("this would have been epoch {epoch} as well")),
         None => failure,

@@ -43,7 +43,11 @@ pub fn wait(client: &Client, id: Hash, seconds: u64) -> Result<Rollout, Failure>
         }
         let shown: Vec<String> = missing.iter().take(5).map(|name| escaped(name)).collect();
         let all = waited_for(&seen).count();
-        bar.set_message(format!("{} of {all} have it; waiting for {}", all - missing.len(), shown.join(", ")));
+        bar.set_message(format!(
+            "{} of {all} have it; waiting for {}",
+            all - missing.len(),
+            shown.join(", ")
+        ));
         std::thread::sleep(PAUSE);
     }
 }
@@ -69,12 +73,24 @@ pub fn text(show: &Show, seen: &Rollout) -> String {
             (false, false) => "away",
         };
         let reach = if e.online { "online" } else { "offline" };
-        vec![e.name.clone(), arrived.into(), e.epoch.to_string(), words::failure(e.failure).into(), reach.into()]
+        vec![
+            e.name.clone(),
+            arrived.into(),
+            e.epoch.to_string(),
+            words::failure(e.failure).into(),
+            reach.into(),
+        ]
     };
     let rows: Vec<Vec<String>> = seen.envoys.iter().map(row).collect();
     let mut out = show.table(&["envoy", "publish", "runs epoch", "state", "reach"], &rows);
     let arrived = seen.envoys.iter().filter(|e| e.arrived).count();
-    let _ = writeln!(out, "{}: {arrived} of {} envoys have it, {} bolts hold it", named(seen.at), seen.envoys.len(), seen.bolts_holding);
+    let _ = writeln!(
+        out,
+        "{}: {arrived} of {} envoys have it, {} bolts hold it",
+        named(seen.at),
+        seen.envoys.len(),
+        seen.bolts_holding
+    );
     if !seen.complete {
         out += "this node is no bolt and does not see all envoys; on a bolt: vigocli envoys list\n";
     }
@@ -87,7 +103,8 @@ pub fn text(show: &Show, seen: &Rollout) -> String {
 /// [`Failure`] that says who is missing, what failed, or who published over it.
 pub fn judge(seen: &Rollout, publishes: &[PublishRow]) -> Result<(), Failure> {
     if !seen.is_head {
-        let by = publishes.iter().find(|p| p.head).map_or_else(|| "somebody else published".to_owned(), described);
+        let by =
+            publishes.iter().find(|p| p.head).map_or_else(|| "somebody else published".to_owned(), described);
         return Err(Failure::new(Exit::Stale, format!("{by}: {} is no longer the newest", named(seen.at)))
             .hint("if that was at the same time, take their changes into this tree and publish again: it then stands on both"));
     }
@@ -101,8 +118,11 @@ pub fn judge(seen: &Rollout, publishes: &[PublishRow]) -> Result<(), Failure> {
     }
     let failed = names(&|e| matches!(e.failure, status::Failure::Failed | status::Failure::Degraded));
     if !failed.is_empty() {
-        return Err(Failure::new(Exit::Partial, format!("it arrived, and steps failed on {}", failed.join(", ")))
-            .hint("vigocli envoys show NAME says which, and why"));
+        return Err(Failure::new(
+            Exit::Partial,
+            format!("it arrived, and steps failed on {}", failed.join(", ")),
+        )
+        .hint("vigocli envoys show NAME says which, and why"));
     }
     Ok(())
 }

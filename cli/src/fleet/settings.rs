@@ -66,13 +66,21 @@ fn set(everywhere: &Everywhere, name: &str, value: Option<Value>, key: &KeyArgs)
     reach::submit(&client, &signer.set(name, value.as_ref())?)?;
     let rows = all(&client)?;
     let row = setting(&rows, name)?;
-    Show::new(everywhere).result(row, || format!("{} is {} now\n", escaped(&row.key), escaped(&row.value.to_string())))
+    Show::new(everywhere)
+        .result(row, || format!("{} is {} now\n", escaped(&row.key), escaped(&row.value.to_string())))
 }
 
-fn import(everywhere: &Everywhere, file: &std::path::Path, dry_run: bool, key: &KeyArgs) -> Result<(), Failure> {
+fn import(
+    everywhere: &Everywhere,
+    file: &std::path::Path,
+    dry_run: bool,
+    key: &KeyArgs,
+) -> Result<(), Failure> {
     let bytes = tree::read_file(file)?;
     let shown = escaped(&file.display().to_string());
-    let read = yaml::read(&bytes).map_err(|bad| Failure::new(Exit::Usage, format!("{shown}:{bad}")).hint("mend the file; nothing was set"))?;
+    let read = yaml::read(&bytes).map_err(|bad| {
+        Failure::new(Exit::Usage, format!("{shown}:{bad}")).hint("mend the file; nothing was set")
+    })?;
     let found = from_server_yaml_tree(&read).map_err(|bad| {
         let lines: Vec<String> = bad.iter().map(ToString::to_string).collect();
         Failure::new(Exit::Usage, format!("{shown}:\n{}", lines.join("\n")))
@@ -92,7 +100,13 @@ fn import(everywhere: &Everywhere, file: &std::path::Path, dry_run: bool, key: &
     }
     Show::new(everywhere).result(&json!({"dry_run": dry_run, "settings": changed}), || {
         let would = if dry_run { "would be" } else { "is" };
-        let line = |(known, value): &(&vigo_daemon::node::content_types::settings::Key, Value)| format!("{} {would} {value}\n", known.name);
-        if found.is_empty() { format!("{shown} holds no settings\n") } else { found.iter().map(line).collect() }
+        let line = |(known, value): &(&vigo_daemon::node::content_types::settings::Key, Value)| {
+            format!("{} {would} {value}\n", known.name)
+        };
+        if found.is_empty() {
+            format!("{shown} holds no settings\n")
+        } else {
+            found.iter().map(line).collect()
+        }
     })
 }

@@ -4,8 +4,8 @@
 //! standard output, and kept nowhere.
 
 use serde_json::json;
-use vigo_base::text::escaped;
 use vigo_base::PublicKey;
+use vigo_base::text::escaped;
 use vigo_daemon::authority::Authority;
 use vigo_daemon::client::blocking::Client;
 use vigo_daemon::node::command::{Command, MemberRow, Reply, RequestRow};
@@ -13,8 +13,8 @@ use vigo_daemon::node::spanner::{NameRule, NodeKind, Token};
 use vigo_daemon::operator::{Wanted, member};
 use zeroize::Zeroizing;
 
-use crate::args::{Everywhere, KeyArgs};
 use crate::args::vigocli::{Approve, Invite, Revoke, Spanner};
+use crate::args::{Everywhere, KeyArgs};
 use crate::exit::{Exit, Failure};
 use crate::machine::init::hostname;
 use crate::machine::state::now;
@@ -40,14 +40,16 @@ pub fn run(everywhere: &Everywhere, args: &Spanner) -> Result<(), Failure> {
 
 fn invite(everywhere: &Everywhere, args: &Invite) -> Result<(), Failure> {
     let expires = words::duration(&args.expires).ok_or_else(|| {
-        Failure::new(Exit::Usage, format!("--expires is {}", escaped(&args.expires))).hint("write it like 30m, 1h or 7d")
+        Failure::new(Exit::Usage, format!("--expires is {}", escaped(&args.expires)))
+            .hint("write it like 30m, 1h or 7d")
     })?;
     let name = match (&args.name, &args.pattern) {
         (Some(name), _) => NameRule::Exact(hostname(name, "--name")?),
         (None, pattern) => {
             let text = pattern.as_deref().unwrap_or("*");
             NameRule::Pattern(text.parse().map_err(|e: vigo_daemon::node::spanner::right::BadPattern| {
-                Failure::new(Exit::Usage, format!("--pattern: {e}")).hint("write it like web* or *.example.com")
+                Failure::new(Exit::Usage, format!("--pattern: {e}"))
+                    .hint("write it like web* or *.example.com")
             })?)
         }
     };
@@ -110,7 +112,14 @@ fn requests(everywhere: &Everywhere) -> Result<(), Failure> {
         }
         let row = |r: &RequestRow| {
             let kind = if r.bolt { "bolt" } else { "envoy" };
-            vec![r.name.clone(), kind.into(), r.words.clone(), r.address.clone(), words::ago(now(), r.since), r.key.to_string()]
+            vec![
+                r.name.clone(),
+                kind.into(),
+                r.words.clone(),
+                r.address.clone(),
+                words::ago(now(), r.since),
+                r.key.to_string(),
+            ]
         };
         let rows: Vec<Vec<String>> = rows.iter().map(row).collect();
         show.table(&["name", "kind", "six words", "from", "since", "key"], &rows)
@@ -121,21 +130,29 @@ fn requests(everywhere: &Everywhere) -> Result<(), Failure> {
 /// The one request that is meant.
 fn request<'a>(rows: &'a [RequestRow], who: &str) -> Result<&'a RequestRow, Failure> {
     let key = who.parse::<PublicKey>().ok();
-    let found: Vec<&RequestRow> = rows.iter().filter(|r| key.map_or(r.name == who, |key| r.key == key)).collect();
+    let found: Vec<&RequestRow> =
+        rows.iter().filter(|r| key.map_or(r.name == who, |key| r.key == key)).collect();
     match found.as_slice() {
         [one] => Ok(one),
         [] => {
             let near = vigo_base::text::nearest(who, rows.iter().map(|r| r.name.as_str()));
             let hint = match near {
                 Some(near) => format!("did you mean {}?", escaped(near)),
-                None => "vigocli spanner requests lists who asks; a request is known to the bolt that was asked".into(),
+                None => {
+                    "vigocli spanner requests lists who asks; a request is known to the bolt that was asked"
+                        .into()
+                }
             };
-            Err(Failure::new(Exit::NotFound, format!("{} does not ask to join here", escaped(who))).hint(hint))
+            Err(Failure::new(Exit::NotFound, format!("{} does not ask to join here", escaped(who)))
+                .hint(hint))
         }
         many => {
             let keys: Vec<String> = many.iter().map(|r| r.key.to_string()).collect();
-            Err(Failure::new(Exit::Usage, format!("{} machines ask for the name {}", many.len(), escaped(who)))
-                .hint(format!("name one by its key: {}", keys.join(" or "))))
+            Err(Failure::new(
+                Exit::Usage,
+                format!("{} machines ask for the name {}", many.len(), escaped(who)),
+            )
+            .hint(format!("name one by its key: {}", keys.join(" or "))))
         }
     }
 }
@@ -149,14 +166,27 @@ fn approve(everywhere: &Everywhere, args: &Approve) -> Result<(), Failure> {
     match &args.words {
         Some(words) if spaced(words) == spaced(&asking.words) => {}
         Some(_) => {
-            let what = format!("these are not the words of {}: here they are {}", escaped(&asking.name), escaped(&asking.words));
+            let what = format!(
+                "these are not the words of {}: here they are {}",
+                escaped(&asking.name),
+                escaped(&asking.words)
+            );
             return Err(Failure::new(Exit::Denied, what)
                 .hint("somebody may stand between: deny the request, and use a token"));
         }
         None => {
-            eprintln!("{} asks from {} to become {kind}.\n\n    {}\n", escaped(&asking.name), escaped(&asking.address), escaped(&asking.words));
-            if !show::confirm("Does its screen show these six words?", "give them with --words, as its screen shows them")? {
-                return Err(Failure::new(Exit::Denied, "not approved").hint("vigocli spanner deny turns the request down"));
+            eprintln!(
+                "{} asks from {} to become {kind}.\n\n    {}\n",
+                escaped(&asking.name),
+                escaped(&asking.address),
+                escaped(&asking.words)
+            );
+            if !show::confirm(
+                "Does its screen show these six words?",
+                "give them with --words, as its screen shows them",
+            )? {
+                return Err(Failure::new(Exit::Denied, "not approved")
+                    .hint("vigocli spanner deny turns the request down"));
             }
         }
     }
@@ -190,9 +220,19 @@ fn members(everywhere: &Everywhere) -> Result<(), Failure> {
         let row = |m: &MemberRow| {
             let rights = if m.rights.len() > 6 { "all".to_owned() } else { m.rights.join(" ") };
             let note = m.why.clone().unwrap_or(rights);
-            vec![m.name.clone(), m.kind.clone(), m.state.clone(), m.depth.to_string(), m.key.to_string(), note]
+            vec![
+                m.name.clone(),
+                m.kind.clone(),
+                m.state.clone(),
+                m.depth.to_string(),
+                m.key.to_string(),
+                note,
+            ]
         };
-        show.table(&["name", "kind", "state", "depth", "key", "note"], &rows.iter().map(row).collect::<Vec<_>>())
+        show.table(
+            &["name", "kind", "state", "depth", "key", "note"],
+            &rows.iter().map(row).collect::<Vec<_>>(),
+        )
     })
 }
 
@@ -205,7 +245,11 @@ fn revoke(everywhere: &Everywhere, args: &Revoke) -> Result<(), Failure> {
             .hint("vigocli spanner members lists them"));
     }
     if !args.yes {
-        let question = format!("Never accept the key of {} {} again? It cannot be taken back.", who.kind, escaped(&who.name));
+        let question = format!(
+            "Never accept the key of {} {} again? It cannot be taken back.",
+            who.kind,
+            escaped(&who.name)
+        );
         if !show::confirm(&question, "say --yes")? {
             return Err(Failure::new(Exit::Failed, "nothing was revoked"));
         }
@@ -214,7 +258,11 @@ fn revoke(everywhere: &Everywhere, args: &Revoke) -> Result<(), Failure> {
     let id = reach::submit(&client, &signer.revoke(&[who.key], &args.reason)?)?;
     let body = json!({"revoked": who.name, "kind": who.kind, "key": who.key.to_string(), "statement": id.to_string()});
     Show::new(everywhere).result(&body, || {
-        format!("{} {} is revoked: every member cuts it off as it hears of it\n", who.kind, escaped(&who.name))
+        format!(
+            "{} {} is revoked: every member cuts it off as it hears of it\n",
+            who.kind,
+            escaped(&who.name)
+        )
     })
 }
 

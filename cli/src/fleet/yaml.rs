@@ -99,8 +99,14 @@ mod tests {
 
     #[test]
     fn settings_are_read() {
-        let read_ok = read(b"# c\nspanner:\n  mode: founder\nconverge: {interval: 5m, splay: 30}\nlist: [a, 'b']\n");
-        assert_eq!(read_ok, Ok(json!({"spanner": {"mode": "founder"}, "converge": {"interval": "5m", "splay": 30}, "list": ["a", "b"]})));
+        let read_ok =
+            read(b"# c\nspanner:\n  mode: founder\nconverge: {interval: 5m, splay: 30}\nlist: [a, 'b']\n");
+        assert_eq!(
+            read_ok,
+            Ok(
+                json!({"spanner": {"mode": "founder"}, "converge": {"interval": "5m", "splay": 30}, "list": ["a", "b"]})
+            )
+        );
         assert_eq!(read(b""), Ok(json!({})));
     }
 

@@ -63,7 +63,8 @@ pub fn run(everywhere: &Everywhere, args: &Apply) -> Result<(), Failure> {
 }
 
 fn refused(error: &HostError) -> Failure {
-    Failure::new(Exit::Failed, escaped(&error.to_string())).hint("--fs-root names a directory that is there and yours")
+    Failure::new(Exit::Failed, escaped(&error.to_string()))
+        .hint("--fs-root names a directory that is there and yours")
 }
 
 /// Compiles the file, with the `templates/` beside it or beside the `configcrates/` that holds it. The diagnostics

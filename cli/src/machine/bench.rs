@@ -40,7 +40,9 @@ pub fn run(everywhere: &Everywhere, args: &Bench) -> Result<(), Failure> {
     show.result(&figures, || {
         let row = |f: &Figure| {
             let wanted = match (f.target, f.met) {
-                (Some(target), Some(met)) => format!("{} {}", number(target), if met { "met" } else { "MISSED" }),
+                (Some(target), Some(met)) => {
+                    format!("{} {}", number(target), if met { "met" } else { "MISSED" })
+                }
                 _ => String::new(),
             };
             let beside = f.reference.map(|r| format!("{} {}", number(r), f.against)).unwrap_or_default();
@@ -48,7 +50,11 @@ pub fn run(everywhere: &Everywhere, args: &Bench) -> Result<(), Failure> {
             vec![f.name.to_owned(), format!("{} {}", number(f.value), f.unit), wanted, ratio, beside]
         };
         let rows: Vec<Vec<String>> = figures.iter().map(row).collect();
-        let debug = if cfg!(debug_assertions) { "built without optimisation: these figures say little\n" } else { "" };
+        let debug = if cfg!(debug_assertions) {
+            "built without optimisation: these figures say little\n"
+        } else {
+            ""
+        };
         show.table(&["figure", "value", "target", "ratio", "beside"], &rows) + debug
     })
 }
@@ -73,7 +79,8 @@ fn with_directory<T>(
         Some(dir) => builder.tempdir_in(dir),
         None => builder.tempdir(),
     };
-    let made = made.map_err(|e| Failure::io("make a directory in", dir.unwrap_or(&std::env::temp_dir()), &e))?;
+    let made =
+        made.map_err(|e| Failure::io("make a directory in", dir.unwrap_or(&std::env::temp_dir()), &e))?;
     work(made.path())
 }
 
@@ -104,8 +111,14 @@ fn publish() -> Result<Vec<Figure>, Failure> {
             .beside(ms(again), "packing and hashing the same tree")
             .wanted(1_000.0),
         Figure::new("publish.route_10000_hosts", ms(routing), "ms", Better::Lower),
-        Figure::new("publish.resolve_one_policy", ms(resolving) / f64::from(RESOLVES), "ms", Better::Lower).wanted(2.0),
-        Figure::new("publish.tree", tree.iter().map(|(_, b)| b.len()).sum::<usize>() as f64 / 1e6, "MB", Better::Lower),
+        Figure::new("publish.resolve_one_policy", ms(resolving) / f64::from(RESOLVES), "ms", Better::Lower)
+            .wanted(2.0),
+        Figure::new(
+            "publish.tree",
+            tree.iter().map(|(_, b)| b.len()).sum::<usize>() as f64 / 1e6,
+            "MB",
+            Better::Lower,
+        ),
     ])
 }
 
@@ -131,13 +144,21 @@ fn large_tree() -> Result<SourceTree, Failure> {
                 "  - name: file{r}\n    type: file\n    target_path: /etc/app{n}/part{r}.conf\n    mode: \"0644\"\n    content: |\n      # {filler}\n      level = {{{{ .Vars.level }}}}\n      host = {{{{ .Traits.os.arch }}}}\n"
             );
         }
-        let _ = write!(text, "  - name: reload\n    type: exec\n    command: \"true\"\n    when: changed && os_family('debian')\n    subscribes: [file0, file1]\n");
+        let _ = write!(
+            text,
+            "  - name: reload\n    type: exec\n    command: \"true\"\n    when: changed && os_family('debian')\n    subscribes: [file0, file1]\n"
+        );
         files.push((format!("configcrates/crate{n}.vgo"), text));
     }
     let mut text = String::from("roles:\n");
     for n in 0..roles {
-        let names: Vec<String> = (0..crates / roles).map(|c| format!("crate{}", n * (crates / roles) + c)).collect();
-        let _ = write!(text, "  - name: role{n}\n    configcrates: [{}]\n    vars: {{level: warn}}\n", names.join(", "));
+        let names: Vec<String> =
+            (0..crates / roles).map(|c| format!("crate{}", n * (crates / roles) + c)).collect();
+        let _ = write!(
+            text,
+            "  - name: role{n}\n    configcrates: [{}]\n    vars: {{level: warn}}\n",
+            names.join(", ")
+        );
     }
     files.push(("roles.vgo".into(), text));
     files.push(("site/common.vgo".into(), "configcrates: [crate0]\nvars: {level: debug}\n".into()));

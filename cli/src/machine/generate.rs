@@ -87,10 +87,14 @@ fn write_pages(command: &Command, name: &str, dir: &Path, names: &mut Vec<String
 }
 
 fn page(command: &Command, name: &str) -> Result<Vec<u8>, Failure> {
-    let failed = |e: std::io::Error| Failure::new(Exit::Failed, format!("cannot make the page of {name}: {e}"));
+    let failed =
+        |e: std::io::Error| Failure::new(Exit::Failed, format!("cannot make the page of {name}: {e}"));
     let dashed = name.replace(' ', "-");
     let command = command.clone().name(dashed.clone()).bin_name(name.to_owned()).display_name(dashed.clone());
-    let page = Page::new(command).title(dashed.to_uppercase()).manual("Vigo").source(concat!("vigo ", env!("CARGO_PKG_VERSION")));
+    let page = Page::new(command)
+        .title(dashed.to_uppercase())
+        .manual("Vigo")
+        .source(concat!("vigo ", env!("CARGO_PKG_VERSION")));
     let mut out = Vec::new();
     page.render(&mut out).map_err(failed)?;
     if !name.contains(' ') {

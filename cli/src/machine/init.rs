@@ -52,13 +52,7 @@ pub fn run(everywhere: &Everywhere, args: &Init) -> Result<(), Failure> {
     tell(everywhere, args, &made, &state)
 }
 
-fn restore(
-    args: &Init,
-    state: &Path,
-    name: Hostname,
-    file: &Path,
-    key_path: &Path,
-) -> Result<Made, Failure> {
+fn restore(args: &Init, state: &Path, name: Hostname, file: &Path, key_path: &Path) -> Result<Made, Failure> {
     let authority = Authority::load(file)?;
     let by = if args.recovery {
         let words = recovery_words()?;
@@ -117,13 +111,27 @@ fn tell(everywhere: &Everywhere, args: &Init, made: &Made, state: &Path) -> Resu
         return show.text(&body);
     }
     let mut out = Zeroizing::new(String::new());
-    let verb = if args.restore.is_some() { "is back; this machine is its new bolt" } else { "is founded; this machine is its first bolt" };
+    let verb = if args.restore.is_some() {
+        "is back; this machine is its new bolt"
+    } else {
+        "is founded; this machine is its first bolt"
+    };
     out.push_str(&format!("The fleet {} {verb} {}.\n", made.spanner, escaped(&args.name)));
     if let Some(saved) = operator {
-        let how = if saved.wrapped { "protected by your passphrase" } else { "NOT protected: whoever reads it is the operator" };
-        out.push_str(&format!("The operator's key is {} ({how}).\n", escaped(&saved.path.display().to_string())));
+        let how = if saved.wrapped {
+            "protected by your passphrase"
+        } else {
+            "NOT protected: whoever reads it is the operator"
+        };
+        out.push_str(&format!(
+            "The operator's key is {} ({how}).\n",
+            escaped(&saved.path.display().to_string())
+        ));
         if let Some(old) = &saved.old {
-            out.push_str(&format!("The key that was there is now {}.\n", escaped(&old.display().to_string())));
+            out.push_str(&format!(
+                "The key that was there is now {}.\n",
+                escaped(&old.display().to_string())
+            ));
         }
     }
     if let Some(words) = words {
@@ -169,7 +177,8 @@ pub fn state_of(everywhere: &Everywhere) -> PathBuf {
 /// [`Failure`] with what a name may be.
 pub fn hostname(text: &str, option: &str) -> Result<Hostname, Failure> {
     text.parse().map_err(|e: vigo_base::BadName| {
-        Failure::new(Exit::Usage, format!("{option}: {e}")).hint("a name is written like bolt1 or web01.example.com")
+        Failure::new(Exit::Usage, format!("{option}: {e}"))
+            .hint("a name is written like bolt1 or web01.example.com")
     })
 }
 
@@ -186,8 +195,12 @@ fn operator_name(args: &Init) -> Result<Hostname, Failure> {
         return hostname(name, "--operator");
     }
     let env = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
-    let user = env("SUDO_USER").or_else(|| env("USER")).or_else(|| env("LOGNAME")).unwrap_or_else(|| "operator".into());
-    let clean: String = user.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let user = env("SUDO_USER")
+        .or_else(|| env("USER"))
+        .or_else(|| env("LOGNAME"))
+        .unwrap_or_else(|| "operator".into());
+    let clean: String =
+        user.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     hostname(clean.trim_matches('-'), "--operator (from your user name)")
 }
 
@@ -208,7 +221,8 @@ fn asked_twice() -> Result<Zeroizing<String>, Failure> {
     }
     let second = show::secret("The same again", instead)?;
     if first != second {
-        return Err(Failure::new(Exit::Usage, "the two passphrases differ").hint("repeat the command; nothing was made"));
+        return Err(Failure::new(Exit::Usage, "the two passphrases differ")
+            .hint("repeat the command; nothing was made"));
     }
     Ok(first)
 }
@@ -224,21 +238,29 @@ impl From<AuthorityError> for Failure {
 
 impl From<SetupError> for Failure {
     fn from(error: SetupError) -> Failure {
-        let exit = match &error {
+        let text = escaped(&error.to_string());
+        let exit = match error {
+            SetupError::Key(key) => return key.into(),
+            SetupError::Start(start) => return start.into(),
+            SetupError::Refused { why, .. } => return refused(&text, &why),
             SetupError::Member { .. } | SetupError::OtherFleet { .. } => Exit::Usage,
-            SetupError::State(StateError::Locked { .. }) => Exit::Unavailable,
-            SetupError::Refused { why, .. } if why.contains("spent") || why.contains("expired") => Exit::Stale,
-            SetupError::Refused { .. } => Exit::Denied,
-            SetupError::TimedOut { .. } => Exit::Unavailable,
+            SetupError::State(StateError::Locked { .. }) | SetupError::TimedOut { .. } => Exit::Unavailable,
             SetupError::Words(_) => Exit::Denied,
-            SetupError::Key(_) => {
-                let SetupError::Key(key) = error else { return Failure::new(Exit::Failed, error.to_string()) };
-                return key.into();
-            }
             _ => Exit::Failed,
         };
-        reach::split(exit, &escaped(&error.to_string()))
+        reach::split(exit, &text)
     }
+}
+
+/// Somebody said no: a token that ran out is another thing than an operator's no.
+fn refused(text: &str, why: &str) -> Failure {
+    let over = ["spent", "expired", "uses"].iter().any(|word| why.contains(word));
+    let (exit, hint) = if over {
+        (Exit::Stale, "ask for a new token: vigocli spanner invite")
+    } else {
+        (Exit::Denied, "ask an operator of the fleet; a token (vigocli spanner invite) needs no decision")
+    };
+    Failure::new(exit, text).hint(hint)
 }
 
 impl From<StartError> for Failure {

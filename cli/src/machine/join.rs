@@ -52,9 +52,9 @@ pub fn run(everywhere: &Everywhere, args: &Join) -> Result<(), Failure> {
 
 fn by_token(everywhere: &Everywhere, args: &Join, text: &str) -> Result<Joined, Failure> {
     let text = if text == "-" { from_stdin()? } else { text.to_owned() };
-    let token: Token = text.parse().map_err(|e: vigo_daemon::node::spanner::BadToken| {
-        reach::split(Exit::Usage, &e.to_string())
-    })?;
+    let token: Token = text
+        .parse()
+        .map_err(|e: vigo_daemon::node::spanner::BadToken| reach::split(Exit::Usage, &e.to_string()))?;
     let name = match (&args.name, &token.name) {
         (Some(name), _) => hostname(name, "--name")?,
         (None, NameRule::Exact(name)) => name.clone(),
@@ -62,7 +62,9 @@ fn by_token(everywhere: &Everywhere, args: &Join, text: &str) -> Result<Joined, 
     };
     if !token.name.fits(&name) {
         let what = format!("the token is for the name {}, and this machine would be {name}", token.name);
-        return Err(Failure::new(Exit::Usage, what).hint("choose another with --name, or ask for another token"));
+        return Err(
+            Failure::new(Exit::Usage, what).hint("choose another with --name, or ask for another token")
+        );
     }
     let bar = show::spinner("joining");
     let patience = Duration::from_secs(args.wait.clamp(1, 3600));
@@ -72,13 +74,7 @@ fn by_token(everywhere: &Everywhere, args: &Join, text: &str) -> Result<Joined, 
         }
     });
     bar.finish_and_clear();
-    done.map_err(|error| {
-        let failure = Failure::from(error);
-        match failure.exit {
-            Exit::Stale if failure.hint.is_none() => failure.hint("ask for a new one: vigocli spanner invite"),
-            _ => failure,
-        }
-    })
+    Ok(done?)
 }
 
 fn by_asking(everywhere: &Everywhere, args: &Join, address: &str) -> Result<Joined, Failure> {
@@ -87,10 +83,14 @@ fn by_asking(everywhere: &Everywhere, args: &Join, address: &str) -> Result<Join
         None => own_name()?,
     };
     let spanner = args.spanner.as_deref().map(str::parse::<SpannerId>).transpose().map_err(|e| {
-        Failure::new(Exit::Usage, format!("--spanner: {e}")).hint("it is what `vigo status` on a member shows")
+        Failure::new(Exit::Usage, format!("--spanner: {e}"))
+            .hint("it is what `vigo status` on a member shows")
     })?;
     // Nobody should be asked for nothing: whether the directory can be used is looked at first.
-    drop(StateDir::open(&state_of(everywhere)).map_err(|e| reach::split(Exit::Failed, &escaped(&e.to_string())))?);
+    drop(
+        StateDir::open(&state_of(everywhere))
+            .map_err(|e| reach::split(Exit::Failed, &escaped(&e.to_string())))?,
+    );
     if spanner.is_none() && !show::can_ask() {
         return Err(Failure::new(Exit::Usage, "somebody must compare six words, and there is no terminal")
             .hint("name the fleet with --spanner ID, or use a token"));
@@ -103,40 +103,32 @@ fn by_asking(everywhere: &Everywhere, args: &Join, address: &str) -> Result<Join
     let ask = Asking { addresses: vec![with_port], name, bolt: args.bolt, spanner };
     let patience = Duration::from_secs(args.wait.max(DECISION));
     let bar = show::spinner("asking");
-    let mut refused = false;
     let done = join_by_asking(&state_of(everywhere), ask, VERSION, patience, &mut |news| {
         if let News::Pending { spanner: fleet, words } = news {
-            bar.suspend(|| refused |= !compare(fleet, words, spanner.is_some()));
+            bar.suspend(|| compare(everywhere, fleet, words, spanner.is_some()));
         }
     });
     bar.finish_and_clear();
-    if refused {
-        return Err(Failure::new(Exit::Denied, "the words were not confirmed").hint(
-            "somebody may stand between: ask the operator to deny the request (vigocli spanner deny), and use a token",
-        ));
-    }
     Ok(done?)
 }
 
-/// Shows the six words, and asks whether the operator sees the same.
-fn compare(fleet: &str, words: &str, known: bool) -> bool {
+/// Shows the six words, and asks whether the operator sees the same. If not, the program ends here: the node that
+/// asks runs in this process, and must not be let in any more.
+fn compare(everywhere: &Everywhere, fleet: &str, words: &str, known: bool) {
     eprintln!("The fleet {} answers. Six words, the same on the operator's screen:\n", escaped(fleet));
     eprintln!("    {}\n", escaped(words));
     eprintln!("The operator sees them with `vigocli spanner requests` and says `vigocli spanner approve`.");
     if known {
-        return true;
+        return;
     }
-    let sure = show::confirm(
-        "Whoever approves becomes root on this machine. Does the operator read out the same words?",
-        "use --spanner ID, or a token",
-    );
-    let yes = sure.unwrap_or(false);
-    if !yes {
-        // The request stands until the operator denies it, but this process takes no part in it any more.
-        eprintln!("error: the words were not confirmed; nothing was joined");
-        std::process::exit(i32::from(Exit::Denied as u8));
+    let question =
+        "Whoever approves becomes root on this machine. Does the operator read out the same words?";
+    if !show::confirm(question, "use --spanner ID, or a token").unwrap_or(false) {
+        let failure = Failure::new(Exit::Denied, "the words were not confirmed; nothing was joined")
+            .hint("somebody may stand between: the operator turns the request down (vigocli spanner deny); use a token");
+        failure.print(everywhere.json, false);
+        std::process::exit(i32::from(failure.exit as u8));
     }
-    yes
 }
 
 fn from_stdin() -> Result<String, Failure> {

@@ -26,7 +26,8 @@ pub fn run(everywhere: &Everywhere, args: &Node) -> Result<(), Failure> {
     if args.check {
         return Show::new(everywhere).text(&shown(&conf));
     }
-    logging::init(conf.log_format, &conf.log_level).map_err(|e| Failure::new(Exit::Usage, escaped(&e.to_string())))?;
+    logging::init(conf.log_format, &conf.log_level)
+        .map_err(|e| Failure::new(Exit::Usage, escaped(&e.to_string())))?;
     let show = Show::new(everywhere);
     let ending = run_node(conf, env!("CARGO_PKG_VERSION"), args.trace.clone(), |line| {
         // Whoever started the node may have closed its output; the node goes on.
@@ -35,7 +36,8 @@ pub fn run(everywhere: &Everywhere, args: &Node) -> Result<(), Failure> {
     match ending {
         Ending::Stopped => Ok(()),
         Ending::Broken(trouble) | Ending::StoppedInTrouble(trouble) => {
-            Err(Failure::new(Exit::Failed, escaped(&trouble.to_string())).hint("see the log above; then start it again"))
+            Err(Failure::new(Exit::Failed, escaped(&trouble.to_string()))
+                .hint("see the log above; then start it again"))
         }
     }
 }
@@ -83,10 +85,14 @@ fn shown(conf: &NodeConf) -> String {
         ("announce", announce),
         ("peers", list(conf.peers.iter().map(|(address, _)| address.clone()).collect())),
         ("socket", conf.socket.display().to_string()),
-        ("fs_root", conf.fs_root.as_ref().map_or("none; the whole machine".into(), |p| p.display().to_string())),
+        (
+            "fs_root",
+            conf.fs_root.as_ref().map_or("none; the whole machine".into(), |p| p.display().to_string()),
+        ),
         ("log", format!("{}, {:?}", conf.log_level, conf.log_format).to_lowercase()),
         ("converge.interval", seconds(conf.interval)),
         ("converge.splay", seconds(conf.splay)),
     ];
-    rows.iter().map(|(name, value)| format!("{name:<18} {}\n", escaped(value))).collect::<String>() + "all is well\n"
+    rows.iter().map(|(name, value)| format!("{name:<18} {}\n", escaped(value))).collect::<String>()
+        + "all is well\n"
 }

@@ -64,12 +64,24 @@ fn text(show: &Show, status: &Status) -> String {
         }
         None => row("last run", "none yet"),
     }
-    row("state", &format!("{}, drift {}", show.tint(words::failure(status.failure)), words::drift(status.drift)));
+    row(
+        "state",
+        &format!("{}, drift {}", show.tint(words::failure(status.failure)), words::drift(status.drift)),
+    );
     row("peers", &format!("{} connected, {} of them bolts", status.peers, status.bolts));
-    row("running", &format!("version {}, since {}", escaped(&status.version), words::ago(status.now, status.started)));
+    row(
+        "running",
+        &format!("version {}, since {}", escaped(&status.version), words::ago(status.now, status.started)),
+    );
     if let Some(run) = &status.run {
         for step in run.steps.iter().filter(|s| s.outcome == "failed" || s.outcome == "blocked") {
-            let _ = writeln!(out, "  {} {}: {}", show.tint(&step.outcome), escaped(&step.id), escaped(&step.message));
+            let _ = writeln!(
+                out,
+                "  {} {}: {}",
+                show.tint(&step.outcome),
+                escaped(&step.id),
+                escaped(&step.message)
+            );
         }
     }
     for warning in &status.warnings {
@@ -116,11 +128,15 @@ pub fn replay_trace(everywhere: &Everywhere, args: &Replay) -> Result<(), Failur
             Some(turn) => format!("the node did something else in turn {turn}"),
             None => "the node did the same".to_owned(),
         };
-        format!("{} inputs in {} turns replayed {end}, {} outputs: {same}\n", done.inputs, done.turns, done.outputs)
+        format!(
+            "{} inputs in {} turns replayed {end}, {} outputs: {same}\n",
+            done.inputs, done.turns, done.outputs
+        )
     })?;
     if done.differs_at.is_some() {
-        return Err(Failure::new(Exit::Failed, "the replay differs from the trace")
-            .hint("was the trace written by another version of vigo? If not, please report it with the trace"));
+        return Err(Failure::new(Exit::Failed, "the replay differs from the trace").hint(
+            "was the trace written by another version of vigo? If not, please report it with the trace",
+        ));
     }
     Ok(())
 }
