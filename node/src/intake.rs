@@ -25,6 +25,10 @@ use crate::node::{Node, Out};
 /// How long a node that knows others waits for one of them before it writes.
 const PATIENCE: u64 = time::secs(10);
 
+/// How far a peer's word on our own sequences is believed beyond what we know: no disk is that old, and nobody may
+/// take the last sequence from us.
+const LEAP: u64 = 1 << 32;
+
 /// Records whose author or signer is not known yet.
 #[derive(Debug, Default)]
 pub(crate) struct Parked(VecDeque<Record>);
@@ -73,6 +77,12 @@ impl Pen {
     pub fn next_wake(&self) -> Option<Time> {
         self.waits
     }
+}
+
+/// Whether a node may ever have written into a space.
+fn ours_to_write(space: &Space) -> bool {
+    [Space::admissions(), Space::envoys(), Space::config(), Space::settings(), Space::status()]
+        .contains(space)
 }
 
 fn refused(why: impl Into<String>, senders_fault: bool) -> Verdict {
@@ -323,7 +333,11 @@ impl Node {
     fn write_now(&mut self, now: Time, space: Space, kind: u16, payload: Vec<u8>, out: &mut Out) {
         let Some(spanner) = self.spanner() else { return };
         let held = self.replica.head(&space, &self.me).map_or(0, |(seq, _)| seq);
-        let seq = held.max(self.pen.seen.get(&space).copied().unwrap_or(0)) + 1;
+        let last = held.max(self.pen.seen.get(&space).copied().unwrap_or(0));
+        let Some(seq) = last.checked_add(1) else {
+            return self
+                .note("the last sequence there is was used with our key: nothing more is written", out);
+        };
         let stamp = self.clock.tick(self.wall(now));
         match Record::sign(&self.key, &spanner, space, seq, kind, stamp, payload) {
             Ok(record) => {
@@ -345,8 +359,13 @@ impl Node {
     pub(crate) fn pen_heard_heads(&mut self, now: Time, conn: ConnId, heads: &[Head], out: &mut Out) {
         for head in heads.iter().take(16) {
             let ours = self.replica.head(&head.space, &self.me);
-            let seen = self.pen.seen.entry(head.space.clone()).or_default();
-            *seen = (*seen).max(head.seq);
+            let known =
+                self.pen.seen.get(&head.space).copied().unwrap_or(0).max(ours.map_or(0, |(seq, _)| seq));
+            if !ours_to_write(&head.space) || head.seq > known.saturating_add(LEAP) {
+                self.note("a peer speaks of records of ours that cannot be: not believed", out);
+                continue;
+            }
+            self.pen.seen.insert(head.space.clone(), known.max(head.seq));
             match ours {
                 Some((seq, id)) if seq == head.seq && id != head.id => {
                     // The same sequence, another record: ask for it, its arrival proves the fork.

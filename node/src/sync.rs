@@ -27,7 +27,9 @@ impl Node {
 
     /// A peer told the digests of what it holds.
     pub(crate) fn heard_digests(&mut self, now: Time, conn: ConnId, digests: Vec<Digest>, out: &mut Out) {
-        for Digest { space, digest } in digests.into_iter().take(32) {
+        let bolt = self.sessions.get(&conn).is_some_and(|s| s.is_bolt());
+        let shared = self.shared_spaces(bolt);
+        for Digest { space, digest } in digests.into_iter().filter(|d| shared.contains(&d.space)).take(32) {
             let ours = self.replica.digest(&space);
             if let Some(session) = self.sessions.get_mut(&conn) {
                 session.digests.insert(space.clone(), digest);

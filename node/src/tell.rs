@@ -86,13 +86,17 @@ impl Node {
         }
         let live =
             self.sessions.values().filter(|s| s.key == *key && s.member().is_some()).map(|s| s.heard).max();
-        let stamped = self.replica.by_author(&Space::status(), key).map(|r| r.stamp().time()).max();
+        let ahead = |at: &Time| at.since(now) <= vigo_base::limits::STAMP_AHEAD_MICROS;
+        let status = Space::status();
+        let stamps = self.replica.by_author(&status, key).map(|r| r.stamp().time());
+        let stamped = stamps.filter(ahead).max();
         live.max(self.heard.get(key).copied()).or(stamped)
     }
 
     fn is_online(&self, key: &PublicKey, now: Time) -> bool {
         let connected = self.sessions.values().any(|s| s.key == *key && s.member().is_some());
-        let cadence = self.presence_of(key).map_or_else(|| self.interval(), |p| p.cadence);
+        // What it says of itself is bounded: nobody is online for ever by its own word.
+        let cadence = self.presence_of(key).map_or_else(|| self.interval(), |p| p.cadence.min(86_400));
         let recent =
             self.last_heard(key, now).is_some_and(|h| now.since(h) <= offline_after(cadence) * 1_000_000);
         connected || recent

@@ -282,7 +282,7 @@ impl Forger {
 
     fn fork(&mut self) -> Vec<u8> {
         let key = self.fresh_key();
-        let mut one = |text: &[u8]| {
+        let one = |text: &[u8]| {
             Record::sign(&key, &self.spanner, Space::status(), 7, 4, Stamp(1), text.to_vec()).expect("small")
         };
         let proof = ForkProof::of(one(b"one"), one(b"two")).expect("a fork");
