@@ -83,6 +83,36 @@ fn the_pasted_line_works_and_a_signal_cleans_up() {
 }
 
 #[test]
+fn it_needs_no_root() {
+    let root =
+        String::from_utf8(Command::new("id").arg("-u").output().unwrap().stdout).unwrap().trim() == "0";
+    if !root {
+        return; // The other tests run without root already.
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let open = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let (program, place) = (dir.path().join("vigo"), dir.path().join("place"));
+    std::fs::copy(program::VIGO, &program).unwrap();
+    std::fs::create_dir(&place).unwrap();
+    open(dir.path(), 0o755);
+    open(&program, 0o755);
+    open(&place, 0o777);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program).args(["demo", "--once"]);
+    let ran = command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("TMPDIR", &place)
+        .current_dir("/")
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(std::fs::read_dir(&place).unwrap().count(), 0, "nothing is left");
+}
+
+#[test]
 fn a_demo_that_is_killed_takes_its_nodes_along() {
     let room = Room::new();
     let (mut child, _) = staying(&room);

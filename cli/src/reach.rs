@@ -5,9 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use vigo_base::Hash;
+use vigo_base::text::escaped;
+use vigo_base::{Hash, PublicKey, SecretKey};
 use vigo_daemon::client::blocking::Client;
-use vigo_daemon::node::command::{Command, Reply};
+use vigo_daemon::node::command::{Command, Context, Reply};
 use vigo_daemon::nodeconf::{Flag, NodeConf};
 use vigo_daemon::operator::keyfile::{self, KeyFileError};
 use vigo_daemon::operator::{CannotSign, Signed, Signer};
@@ -92,17 +93,32 @@ pub fn key_path(args: &KeyArgs) -> Result<PathBuf, Failure> {
 /// [`Failure`] if there is no key, it does not open, or the node does not know it.
 pub fn signer(client: &Client, args: &KeyArgs) -> Result<Signer, Failure> {
     let path = key_path(args)?;
-    let from_file = args.passphrase_file.as_deref().map(show::passphrase_of).transpose()?;
     // Whether the fleet knows the key is asked first: no passphrase is typed for nothing.
-    let public = keyfile::public(&path)?;
-    let context = call!(client, Command::Context { key: public }, Reply::Context(context) => *context)?;
+    let context = context(client, keyfile::public(&path)?)?;
+    Ok(Signer::new(open_key(&path, args.passphrase_file.as_deref())?, context))
+}
+
+/// What the node says that an operator must know to sign.
+///
+/// # Errors
+/// [`Failure`] if the node does not know the key.
+pub fn context(client: &Client, key: PublicKey) -> Result<Context, Failure> {
+    call!(client, Command::Context { key }, Reply::Context(context) => *context)
+}
+
+/// The operator's key in a file; its passphrase is asked for if it is not in another file.
+///
+/// # Errors
+/// [`Failure`] if it does not open.
+pub fn open_key(path: &Path, passphrase_file: Option<&Path>) -> Result<SecretKey, Failure> {
+    let from_file = passphrase_file.map(show::passphrase_of).transpose()?;
     let mut trouble = None;
-    let key = keyfile::load(&path, &mut |attempt| match &from_file {
+    let key = keyfile::load(path, &mut |attempt| match &from_file {
         Some(passphrase) => (attempt == 1).then(|| passphrase.clone()),
         None => {
             let again = if attempt > 1 { "That was wrong. " } else { "" };
             let asked = show::secret(
-                &format!("{again}Passphrase of {}", path.display()),
+                &format!("{again}Passphrase of {}", escaped(&path.display().to_string())),
                 "give --passphrase-file FILE, or run it on a terminal",
             );
             asked.map_err(|failure| trouble = Some(failure)).ok()
@@ -110,7 +126,7 @@ pub fn signer(client: &Client, args: &KeyArgs) -> Result<Signer, Failure> {
     });
     match (key, trouble) {
         (Err(_), Some(failure)) => Err(failure),
-        (key, _) => Ok(Signer::new(key?, context)),
+        (key, _) => Ok(key?),
     }
 }
 
@@ -130,7 +146,7 @@ impl From<KeyFileError> for Failure {
             KeyFileError::Missing { .. } => Exit::NotFound,
             _ => Exit::Denied,
         };
-        let text = vigo_base::text::escaped(&error.to_string());
+        let text = escaped(&error.to_string());
         if let KeyFileError::Bad { .. } = error {
             return Failure::new(exit, text)
                 .hint("type it again; another key: --key FILE, or $VIGO_OPERATOR_KEY");

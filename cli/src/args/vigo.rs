@@ -158,9 +158,9 @@ pub struct Node {
     /// Write what happens to the node to a new file, for `vigo replay`; it holds the node's private key
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
-    /// End when the process that started this one ends
-    #[arg(long, hide = true)]
-    pub end_with_parent: bool,
+    /// End when the parent process, which has this id, ends
+    #[arg(long, hide = true, value_name = "PID")]
+    pub end_with_parent: Option<u32>,
 }
 
 /// `vigo converge`.

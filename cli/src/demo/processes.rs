@@ -3,6 +3,7 @@
 //! They are children of this process in a group of their own, so that Ctrl-C reaches this process alone, which then
 //! ends them. They end by themselves when this process is killed.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::UdpSocket;
 use std::os::unix::process::CommandExt;
@@ -69,7 +70,9 @@ impl Node {
     /// [`Failure`] if there is no such process to be had.
     pub fn start(&mut self) -> Result<(), Failure> {
         let config = self.dir.join("node.yaml");
-        let args = ["node".as_ref(), "--end-with-parent".as_ref(), "--config".as_ref(), config.as_os_str()];
+        let own = std::process::id().to_string();
+        let words = ["node", "--end-with-parent", &own, "--config"].map(OsStr::new);
+        let args = [&words[..], &[config.as_os_str()]].concat();
         self.child = Some(spawn(&args, &self.dir.join("node.log"), Stdio::null())?);
         Ok(())
     }
@@ -165,7 +168,7 @@ pub fn free_ports(count: usize) -> Result<Vec<u16>, Failure> {
     held.iter().map(|socket| socket.local_addr().map(|a| a.port())).collect::<Result<_, _>>().map_err(failed)
 }
 
-fn spawn(args: &[&std::ffi::OsStr], log: &Path, stdin: Stdio) -> Result<Child, Failure> {
+fn spawn(args: &[&OsStr], log: &Path, stdin: Stdio) -> Result<Child, Failure> {
     let program =
         std::env::current_exe().map_err(|e| Failure::new(Exit::Failed, format!("where am I? {e}")))?;
     let opened = File::options().create(true).append(true).open(log);

@@ -85,9 +85,8 @@ impl Screen {
 
     /// Takes the table away.
     pub fn end(&self) {
-        if let Some((multi, _)) = &self.table {
-            // As above.
-            let _ = multi.clear();
+        for bar in self.table.iter().flat_map(|(_, bars)| bars) {
+            bar.finish_and_clear();
         }
     }
 

@@ -7,7 +7,7 @@ use vigo_base::text::escaped;
 use vigo_daemon::client::blocking::Client;
 use vigo_daemon::node::command::{Command, Reply, SettingRow};
 use vigo_daemon::node::content_types::settings::{BadSetting, find, from_server_yaml_tree};
-use vigo_daemon::operator::{setting, value};
+use vigo_daemon::operator::{Signer, keyfile, setting, value};
 
 use super::yaml;
 use crate::args::vigocli::Settings;
@@ -89,9 +89,12 @@ fn import(
     let mut changed = Vec::new();
     if !dry_run && !found.is_empty() {
         let client = reach::node(everywhere)?;
+        let path = reach::key_path(key)?;
+        reach::context(&client, keyfile::public(&path)?)?;
+        let key = reach::open_key(&path, key.passphrase_file.as_deref())?;
         for (known, value) in &found {
             // Each statement stands on the one before: what the node knows is asked for anew.
-            let signer = reach::signer(&client, key)?;
+            let signer = Signer::new(key.clone(), reach::context(&client, key.public())?);
             reach::submit(&client, &signer.set(known.name, Some(value))?)?;
         }
     }

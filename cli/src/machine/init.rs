@@ -10,7 +10,6 @@ use serde_json::json;
 use vigo_base::Hostname;
 use vigo_base::text::escaped;
 use vigo_daemon::authority::{Authority, AuthorityError};
-use vigo_daemon::operator::keyfile;
 use vigo_daemon::process::StartError;
 use vigo_daemon::setup::{self, Made, OperatorKey, RestoredBy, SetupError};
 use vigo_daemon::state::StateError;
@@ -59,18 +58,7 @@ fn restore(args: &Init, state: &Path, name: Hostname, file: &Path, key_path: &Pa
         let operator = new_key(args, key_path)?;
         RestoredBy::Recovery { words, operator_name: operator_name(args)?, operator }
     } else {
-        let given = args.key.passphrase_file.as_deref().map(show::passphrase_of).transpose()?;
-        let mut trouble = None;
-        let key = keyfile::load(key_path, &mut |attempt| match &given {
-            Some(passphrase) => (attempt == 1).then(|| passphrase.clone()),
-            None => show::secret("Passphrase of the operator's key", "give --passphrase-file FILE")
-                .map_err(|failure| trouble = Some(failure))
-                .ok(),
-        });
-        match (key, trouble) {
-            (Err(_), Some(failure)) => return Err(failure),
-            (key, _) => RestoredBy::Operator(key?),
-        }
+        RestoredBy::Operator(reach::open_key(key_path, args.key.passphrase_file.as_deref())?)
     };
     Ok(working("restoring the fleet", || setup::restore(state, name, &authority, by))?)
 }

@@ -17,10 +17,14 @@ use crate::show::Show;
 /// # Errors
 /// [`Failure`] if the file is wrong, the node cannot start, or it broke.
 pub fn run(everywhere: &Everywhere, args: &Node) -> Result<(), Failure> {
-    if args.end_with_parent {
-        // Set from inside, so that no unsafe hook between fork and exec is needed; the parent may be gone already.
+    if let Some(parent) = args.end_with_parent {
+        // Set from inside, so that no unsafe hook between fork and exec is needed.
         let set = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
         set.map_err(|e| Failure::new(Exit::Failed, format!("cannot follow the parent process: {e}")))?;
+        let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+        if now != i32::try_from(parent).ok() {
+            return Err(Failure::new(Exit::Failed, "the process that started this node is gone"));
+        }
     }
     let conf = NodeConf::load(args.config.as_deref(), &flags(everywhere, args)).map_err(|bad| wrong(&bad))?;
     if args.check {
