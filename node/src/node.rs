@@ -203,6 +203,11 @@ impl Node {
         self.follow(now, out);
     }
 
+    /// A name for what this node offers its peers of a space: equal sets have equal digests.
+    pub fn digest(&self, space: &Space) -> Hash {
+        self.replica.digest(space)
+    }
+
     /// The fleet, once there is one.
     pub(crate) fn spanner(&self) -> Option<SpannerId> {
         self.trust.as_ref().map(|trust| trust.spanner())

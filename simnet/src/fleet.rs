@@ -14,19 +14,21 @@ use vigo_node::swarm::ids::{ConnId, OpId};
 use vigo_node::swarm::outline::{BlobRef, Outline};
 use vigo_node::{
     Answer, AskId, Caller, Command, CommandId, Done, Effect, Failed, Input, Outlined, Output, Refusal, Reply,
+    StoreOp,
 };
 
 use crate::Ix;
+use crate::faults::Faults;
 use crate::machine::{Machine, Power};
 use crate::net::{NOTICE, Net, delay};
 use crate::world::World;
 
 /// When every simulation begins: 2026-01-01.
-const BEGINNING: Time = Time(1_767_225_600_000_000);
+pub(crate) const BEGINNING: Time = Time(1_767_225_600_000_000);
 
 /// Something that will happen.
 #[derive(Debug)]
-enum Event {
+pub(crate) enum Event {
     /// A machine's node gets an input, if it is still the same life.
     Input(Ix, u64, Box<Input>),
     /// A machine's node wants to be woken.
@@ -48,9 +50,9 @@ struct Ask {
 /// A fleet of simulated machines.
 #[derive(Debug)]
 pub struct Fleet {
-    world: World<Event>,
+    pub(crate) world: World<Event>,
     pub(crate) machines: Vec<Machine>,
-    net: Net,
+    pub(crate) net: Net,
     pub(crate) dice: Dice,
     asks: BTreeMap<u64, Ask>,
     replies: BTreeMap<u64, Result<Reply, Refusal>>,
@@ -63,6 +65,9 @@ pub struct Fleet {
     pub recovery: SecretKey,
     /// Pulls a machine's plug after so many more of its outputs.
     pub(crate) plug: BTreeMap<Ix, u64>,
+    pub(crate) faults: Faults,
+    /// How often each fault, and each branch worth naming, was really reached.
+    pub reached: BTreeMap<&'static str, u64>,
 }
 
 impl Fleet {
@@ -84,6 +89,8 @@ impl Fleet {
             operator,
             recovery,
             plug: BTreeMap::new(),
+            faults: Faults::default(),
+            reached: BTreeMap::new(),
         }
     }
 
@@ -128,7 +135,7 @@ impl Fleet {
 
     /// Switches a machine on.
     pub fn start(&mut self, ix: Ix) {
-        let now = self.now();
+        let now = self.local(ix);
         let mut out = Outbox::new();
         let started = self.machines[ix].boot(now, &mut self.dice, &mut out);
         assert_eq!(started, Ok(()), "{} does not start", self.machines[ix].name);
@@ -152,31 +159,6 @@ impl Fleet {
     /// Pulls a machine's plug in the middle of what it is about to do: after `outputs` more outputs.
     pub fn kill_after(&mut self, ix: Ix, outputs: u64) {
         self.plug.insert(ix, outputs);
-    }
-
-    /// Cuts the link between two machines.
-    pub fn cut(&mut self, a: Ix, b: Ix) {
-        self.net.cut(a, b);
-        self.world.after(NOTICE, Event::Notice);
-    }
-
-    /// Cuts every link between the two sides.
-    pub fn partition(&mut self, left: &[Ix], right: &[Ix]) {
-        for a in left {
-            for b in right {
-                self.cut(*a, *b);
-            }
-        }
-    }
-
-    /// Mends the link between two machines.
-    pub fn mend(&mut self, a: Ix, b: Ix) {
-        self.net.mend(a, b);
-    }
-
-    /// Mends every link.
-    pub fn heal(&mut self) {
-        self.net.mend_all();
     }
 
     /// Lets time pass.
@@ -204,21 +186,34 @@ impl Fleet {
     /// # Errors
     /// The node's refusal.
     pub fn call(&mut self, ix: Ix, command: Command) -> Result<Reply, Refusal> {
+        self.try_call(ix, command).unwrap_or_else(|| panic!("{} never answers", self.machines[ix].name))
+    }
+
+    /// A call that a machine may fail to answer, because it is off or loses power meanwhile.
+    pub fn try_call(&mut self, ix: Ix, command: Command) -> Option<Result<Reply, Refusal>> {
         self.next += 1;
         let id = self.next;
         let caller = Caller { uid: 0, admin: true };
+        let (began, life) = (self.now(), self.machines[ix].life);
         self.input(ix, Input::Command { id: CommandId(id), caller, command });
-        let began = self.now();
-        while !self.replies.contains_key(&id) {
-            assert!(self.now().since(began) < secs(60), "{} never answers", self.machines[ix].name);
+        loop {
+            if let Some(reply) = self.replies.remove(&id) {
+                return Some(reply);
+            }
+            let over = self.machines[ix].node.is_none() || self.machines[ix].life != life;
+            if over || self.now().since(began) >= secs(60) {
+                return None;
+            }
             self.elapse(millis(10));
         }
-        self.replies.remove(&id).unwrap_or_else(|| unreachable!("it is there"))
     }
 
     /// Gives a machine's node an input now, as its driver would.
     pub fn input(&mut self, ix: Ix, input: Input) {
-        let now = self.now();
+        let now = self.local(ix);
+        if let Some(inbox) = self.machines[ix].inbox.as_mut() {
+            return inbox.push(input);
+        }
         let Some(node) = self.machines[ix].node.as_mut() else { return };
         let mut out = Outbox::new();
         node.handle(now, input, &mut out);
@@ -231,7 +226,7 @@ impl Fleet {
         match event {
             Event::Input(ix, life, input) if self.machines[ix].life == life => self.input(ix, *input),
             Event::Wake(ix, life) if self.machines[ix].life == life => {
-                let now = self.now();
+                let now = self.local(ix);
                 self.machines[ix].wake_at = None;
                 let mut out = Outbox::new();
                 if let Some(node) = self.machines[ix].node.as_mut() {
@@ -254,19 +249,19 @@ impl Fleet {
         let now = self.now();
         let machine = &mut self.machines[ix];
         let Some(due) = machine.node.as_ref().and_then(|n| n.next_wake()) else { return };
-        let due = due.max(now.after(1));
+        let due = machine.clock.world(now, due).max(now.after(1));
         if machine.wake_at.is_none_or(|at| due < at) {
             machine.wake_at = Some(due);
             self.world.at(due, Event::Wake(ix, machine.life));
         }
     }
 
-    fn post(&mut self, delay: Micros, ix: Ix, input: Input) {
+    pub(crate) fn post(&mut self, delay: Micros, ix: Ix, input: Input) {
         let life = self.machines[ix].life;
         self.world.after(delay, Event::Input(ix, life, Box::new(input)));
     }
 
-    fn record(&mut self, what: &impl std::fmt::Debug) {
+    pub(crate) fn record(&mut self, what: &impl std::fmt::Debug) {
         let line = format!("{} {what:?}\n", self.now().0);
         self.trace.update(line.as_bytes());
     }
@@ -296,18 +291,12 @@ impl Fleet {
             Output::Persist(ops) => self.machines[ix].disk.commit(ops),
             Output::Dial { address, expect } => self.dial(ix, address, expect),
             Output::Admit { .. } | Output::Extend { .. } => {}
-            Output::Send { conn, frame } => {
-                let Some((peer, other)) = self.net.peer(ix, conn) else { return };
-                let reaches = self.net.reaches(ix, peer);
-                let arrives = self.net.arrival(now, ix, conn, &mut self.dice);
-                if let Some(at) = arrives.filter(|_| reaches) {
-                    self.post(at.since(now), peer, Input::Frame { conn: other, bytes: frame.to_vec() });
-                }
-            }
+            Output::Send { conn, frame } => self.send(ix, conn, &frame),
             Output::HangUp { conn, why } => {
                 let at = self.net.arrival(now, ix, conn, &mut self.dice);
                 if let Some((peer, other)) = self.net.close(ix, conn) {
-                    let delay = at.map_or(0, |at| at.since(now));
+                    let heard = at.filter(|_| self.net.reaches(ix, peer));
+                    let delay = heard.map_or(NOTICE, |at| at.since(now));
                     self.post(delay, peer, Input::PeerDown { conn: other, why: why.clone() });
                     self.post(0, ix, Input::PeerDown { conn, why });
                 }
@@ -322,7 +311,7 @@ impl Fleet {
     fn dial(&mut self, ix: Ix, address: String, expect: Option<PublicKey>) {
         let target = Net::machine_at(&address).filter(|t| *t < self.machines.len());
         let up = |t: &Ix| {
-            self.machines[*t].power() == Power::On && self.net.accepts(*t) && self.net.reaches(ix, *t)
+            self.machines[*t].power() == Power::On && self.net.accepts(*t) && self.net.both_ways(ix, *t)
         };
         let Some(target) = target.filter(up) else {
             let why = "no answer".to_string();
@@ -347,7 +336,13 @@ impl Fleet {
             Effect::FetchChunk { conn, blob, index, hash, .. } => {
                 return self.ask(ix, op, conn, blob, Some((index, hash)));
             }
+            Effect::FinishBlob { .. } if self.disk_fails() => {
+                (millis(2), Done::Finished(Err(Failed::Local("no space".into()))))
+            }
             Effect::FinishBlob { blob } => (millis(2), Done::Finished(self.machines[ix].finish(&blob))),
+            Effect::ReadBlob { .. } if self.disk_fails() => {
+                (millis(1), Done::Read(Err(Failed::Local("input/output error".into()))))
+            }
             Effect::ReadBlob { blob } => {
                 let found = self.machines[ix].disk.blobs.get(&blob.hash).map(|(_, bytes)| bytes.to_vec());
                 (millis(1), Done::Read(found.ok_or_else(|| Failed::Local("not here".into()))))
@@ -394,6 +389,13 @@ impl Fleet {
         let Some(Ask { by, life, op, blob, chunk }) = self.asks.remove(&ask.0) else { return };
         if self.machines[by].life != life {
             return;
+        }
+        if let Some(why) = self.fetch_fails(ix, by) {
+            let outcome = match chunk {
+                None => Done::Outline(Err(why)),
+                Some(_) => Done::Chunk(Err(why)),
+            };
+            return self.post(secs(1), by, Input::Done { op, outcome });
         }
         let outcome = match (answer, chunk) {
             (Answer::Refuse(why), None) => Done::Outline(Err(Failed::Refused(why))),
@@ -454,7 +456,14 @@ struct Summary<'a>(&'a Output);
 impl std::fmt::Debug for Summary<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
-            Output::Persist(ops) => write!(f, "persist {ops:?}"),
+            Output::Persist(ops) => {
+                f.write_str("persist")?;
+                ops.iter().try_for_each(|op| match op {
+                    StoreOp::Put { id, .. } => write!(f, " +{id}"),
+                    StoreOp::Remove { id } => write!(f, " -{id}"),
+                    StoreOp::PutMeta { key, value } => write!(f, " {key}={}", Hash::of(value)),
+                })
+            }
             Output::Send { conn, frame } => write!(f, "send {conn:?} {}", Hash::of(frame)),
             Output::Begin { op, effect: Effect::Converge { plan, dry_run, .. } } => {
                 write!(f, "run {op:?} {} steps {dry_run}", plan.steps.len())

@@ -12,14 +12,22 @@
 //!
 //! What this crate never does: read a clock, draw real randomness, or touch a disk, a socket or this machine.
 
+mod audit;
+mod faults;
 mod fleet;
 mod machine;
+mod model;
 mod net;
 mod operator;
+mod scenario;
 mod world;
 
+pub use audit::Known;
+pub use faults::Skew;
 pub use fleet::Fleet;
 pub use machine::{Machine, Power};
+pub use operator::Published;
+pub use scenario::{Broken, Outcome, Scenario, Size};
 pub use world::World;
 
 /// The index of a machine in its fleet.

@@ -3,13 +3,16 @@
 //! The disk keeps what was committed. Pulling the plug loses the node, its partial blobs and everything that was
 //! not committed; starting again boots a node from the disk, as the daemon does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vigo_base::{Dice, Hash, Outbox, SecretKey, Time};
 use vigo_executors::FakeHost;
 use vigo_node::swarm::outline::{BlobRef, Outline};
-use vigo_node::{Boot, Event, Join, Node, Options, Output, StoreOp};
+use vigo_node::content_types::config::Epoch;
+use vigo_node::{Boot, Event, Input, Join, Node, Options, Output, StoreOp};
+
+use crate::faults::Skew;
 
 /// Whether a machine runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,12 +65,22 @@ pub struct Machine {
     /// Which start this is: what was scheduled for an earlier one is void.
     pub(crate) life: u64,
     pub(crate) wake_at: Option<Time>,
-    pub(crate) interval: u64,
+    /// Seconds between two runs; the fleet's setting if none.
+    pub interval: Option<u64>,
     /// What it said of itself, the last thousand.
     pub events: Vec<(Time, Event)>,
     /// The fleets' steps that this machine ran: epochs in order.
     pub epochs_run: Vec<u64>,
-    pub(crate) asks: BTreeSet<u64>,
+    /// The heads of configuration that it saw, in order.
+    pub heads: Vec<Epoch>,
+    /// Its clock.
+    pub clock: Skew,
+    /// Whether it sends no records to anybody.
+    pub withholds: bool,
+    /// Whether the chunks it serves are rotten.
+    pub lies: bool,
+    /// What came for a machine that a story plays by hand.
+    pub inbox: Option<Vec<Input>>,
 }
 
 impl Machine {
@@ -84,10 +97,14 @@ impl Machine {
             join: None,
             life: 0,
             wake_at: None,
-            interval: 300,
+            interval: Some(300),
             events: Vec::new(),
             epochs_run: Vec::new(),
-            asks: BTreeSet::new(),
+            heads: Vec::new(),
+            clock: Skew::default(),
+            withholds: false,
+            lies: false,
+            inbox: None,
         }
     }
 
@@ -116,7 +133,7 @@ impl Machine {
                 peers: self.peers.iter().map(|p| (p.clone(), None)).collect(),
                 version: "sim".into(),
                 join: self.join.clone(),
-                interval: Some(self.interval),
+                interval: self.interval,
                 splay: Some(5),
             },
         };
@@ -129,12 +146,14 @@ impl Machine {
         self.life += 1;
         self.node = None;
         self.partial.clear();
-        self.asks.clear();
     }
 
     pub(crate) fn note(&mut self, now: Time, event: Event) {
         if let Event::Ran { epoch, .. } = &event {
             self.epochs_run.push(*epoch);
+        }
+        if let Event::Epoch { epoch, id } = event {
+            self.heads.push(Epoch { epoch, id });
         }
         if self.events.len() >= 1_000 {
             self.events.remove(0);

@@ -33,10 +33,6 @@ pub(crate) struct Net {
     dial_only: BTreeSet<Ix>,
 }
 
-fn pair(a: Ix, b: Ix) -> (Ix, Ix) {
-    (a.min(b), a.max(b))
-}
-
 impl Net {
     /// Where machine `ix` listens.
     pub fn address(ix: Ix) -> String {
@@ -51,12 +47,14 @@ impl Net {
         Some(usize::from(c) * 250 + usize::from(d).checked_sub(1)?)
     }
 
-    pub fn cut(&mut self, a: Ix, b: Ix) {
-        self.cut.insert(pair(a, b));
+    /// Nothing that `from` sends reaches `to` any more.
+    pub fn cut_one_way(&mut self, from: Ix, to: Ix) {
+        self.cut.insert((from, to));
     }
 
     pub fn mend(&mut self, a: Ix, b: Ix) {
-        self.cut.remove(&pair(a, b));
+        self.cut.remove(&(a, b));
+        self.cut.remove(&(b, a));
     }
 
     pub fn mend_all(&mut self) {
@@ -68,7 +66,11 @@ impl Net {
     }
 
     pub fn reaches(&self, from: Ix, to: Ix) -> bool {
-        !self.cut.contains(&pair(from, to))
+        !self.cut.contains(&(from, to))
+    }
+
+    pub fn both_ways(&self, a: Ix, b: Ix) -> bool {
+        self.reaches(a, b) && self.reaches(b, a)
     }
 
     pub fn accepts(&self, ix: Ix) -> bool {
@@ -110,9 +112,14 @@ impl Net {
         self.ends.range((ix, ConnId(0))..=(ix, ConnId(u64::MAX))).map(|((_, c), e)| (*c, e.peer)).collect()
     }
 
-    /// Connections that run over a cut link.
+    /// One end of every connection.
+    pub fn all(&self) -> Vec<(Ix, ConnId)> {
+        self.ends.iter().filter(|((_, c), e)| *c < e.peer.1).map(|(id, _)| *id).collect()
+    }
+
+    /// Connections that run over a link that is cut in either direction: nothing is confirmed, so both ends give up.
     pub fn severed(&self) -> Vec<(Ix, ConnId)> {
-        self.ends.iter().filter(|((ix, _), e)| !self.reaches(*ix, e.peer.0)).map(|(id, _)| *id).collect()
+        self.ends.iter().filter(|((ix, _), e)| !self.both_ways(*ix, e.peer.0)).map(|(id, _)| *id).collect()
     }
 }
 

@@ -8,12 +8,27 @@ use vigo_base::{Hash, PublicKey, SecretKey};
 use vigo_node::content_types::config::Epoch;
 use vigo_node::release::Release;
 use vigo_node::sign::{Signed, Signer, Wanted};
-use vigo_node::spanner::{NameRule, NodeKind, Token};
+use vigo_node::spanner::{Grant, NameRule, NodeKind, Token};
 use vigo_node::stacks::{SourceTree, compile};
-use vigo_node::{Command, Founding, Input, Join, Refusal, Reply, found};
+use vigo_node::{Command, Event, Founding, Input, Join, Refusal, Reply, found};
 
 use crate::machine::Power;
 use crate::{Fleet, Ix};
+
+/// A tree of one configcrate that writes a file, for every machine.
+const MOTD: &str = "name: motd\nresources:\n  - name: motd\n    type: file\n    target_path: /etc/motd\n    content: \"TEXT\\n\"\n";
+const ENVOYS: &str = "envoys:\n  - match: \"*\"\n    configcrates: [motd]\n";
+
+/// A publish that was handed to a node.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// Its place.
+    pub at: Epoch,
+    /// What it is based on.
+    pub after: Vec<Hash>,
+    /// Whether the node said that it is durable.
+    pub acked: bool,
+}
 
 impl Fleet {
     /// Founds the fleet on a new machine and starts it: the first bolt.
@@ -152,6 +167,62 @@ impl Fleet {
         let signer = self.signer(at, &self.operator.clone());
         let signed = signer.revoke(&[key], "lost").unwrap_or_else(|e| panic!("revoke: {e}"));
         self.submit(at, &signed).unwrap_or_else(|e| panic!("revoke: {e}"));
+    }
+
+    /// A signer for a key, if the node can be asked and knows the key for an operator's.
+    pub fn try_signer(&mut self, at: Ix, key: &SecretKey) -> Option<Signer> {
+        match self.try_call(at, Command::Context { key: key.public() }) {
+            Some(Ok(Reply::Context(context))) => Some(Signer::new(key.clone(), *context)),
+            _ => None,
+        }
+    }
+
+    /// Hands a signed statement to a node that may fail: whether it said that it is durable; none if it was
+    /// refused.
+    pub fn try_submit(&mut self, at: Ix, signed: &Signed) -> Option<bool> {
+        match self.try_call(at, signed.command()) {
+            None => Some(false),
+            Some(Ok(_)) => Some(true),
+            Some(Err(_)) => {
+                self.reach("submission refused");
+                None
+            }
+        }
+    }
+
+    /// Makes another operator; its admit.
+    pub fn admit_operator(&mut self, at: Ix, key: PublicKey, name: &str, grants: Vec<Grant>) -> Option<Hash> {
+        let operator = self.operator.clone();
+        let signed = self.try_signer(at, &operator)?.admit(key, parse(name), grants).ok()?;
+        (self.try_submit(at, &signed)?).then_some(signed.id)
+    }
+
+    /// A token for one machine of this name, from a node that may fail.
+    pub fn try_invite(&mut self, at: Ix, name: &str, kind: NodeKind) -> Option<Token> {
+        let seed = self.dice.bytes().into();
+        let operator = self.operator.clone();
+        let wanted = Wanted { kind, name: NameRule::Exact(parse(name)), uses: 1, expires: hours(1), seed };
+        let (signed, token) = self.try_signer(at, &operator)?.invite(wanted).ok()?;
+        self.try_submit(at, &signed)?.then_some(token)
+    }
+
+    /// Publishes a tree that makes every machine show `text`, through a node that may fail; none if it was
+    /// refused.
+    pub fn try_publish(&mut self, at: Ix, key: &SecretKey, text: &str) -> Option<Published> {
+        let motd = MOTD.replace("TEXT", text);
+        let signer = self.try_signer(at, key)?;
+        let release = self.store(at, &[("configcrates/motd.vgo", &motd), ("envoys.vgo", ENVOYS)]);
+        let signed = signer.publish(release.routes, release.source, "").ok()?;
+        let epoch = signer.context().next_epoch;
+        let tips = signer.context().tips.iter().find(|(space, _)| space == "config");
+        let after = tips.map(|(_, heads)| heads.clone()).unwrap_or_default();
+        let acked = self.try_submit(at, &signed)?;
+        Some(Published { at: Epoch { epoch, id: signed.id }, after, acked })
+    }
+
+    /// Whether a machine was told that it cannot join.
+    pub fn join_refused(&self, ix: Ix) -> bool {
+        matches!(self.machines[ix].events.last(), Some((_, Event::JoinRefused { .. })))
     }
 
     /// The public key of a machine.

@@ -90,8 +90,7 @@ fn a_partition_heals_and_a_fork_of_epochs_has_one_winner() {
         let close = publish(&mut fleet, 0, "closed");
         assert_eq!(close.epoch, 3);
         if fleet.until(secs(30), |f| all_run(f, &all, close)).is_none() {
-            dump(&mut fleet, &all);
-            panic!()
+            panic!("{}", fleet.report());
         }
         assert!(fleet.status(1).warnings.is_empty(), "{:?}", fleet.status(1).warnings);
         fleet
@@ -114,8 +113,7 @@ fn a_late_node_catches_up_from_peers_while_every_bolt_is_down() {
         fleet.until(secs(60), |f| all_run(f, up, second)).expect("peers converge without a bolt");
         fleet.start(late);
         if fleet.until(secs(60), |f| f.has_run(late, second)).is_none() {
-            dump(&mut fleet, &all);
-            panic!()
+            panic!("{}", fleet.report());
         }
         fleet.start(0);
         fleet.until(secs(120), |f| f.has_run(0, second)).expect("the bolt catches up");
@@ -244,25 +242,4 @@ fn a_node_with_an_old_disk_does_not_fork_itself() {
 #[test]
 fn time_begins_where_it_is_said_to() {
     assert_eq!(Fleet::new(1).now(), Time(1_767_225_600_000_000));
-}
-#[allow(dead_code)]
-fn dump(fleet: &mut Fleet, all: &[Ix]) {
-    for ix in all {
-        eprintln!(
-            "--- {} {:?} ran {:?}",
-            fleet.machine(*ix).name,
-            fleet.machine(*ix).power(),
-            fleet.machine(*ix).epochs_run
-        );
-        for e in fleet.machine(*ix).events.iter().rev().take(25).rev() {
-            eprintln!("   {} {:?}", (e.0.0 - 1_767_225_600_000_000) / 1000, e.1);
-        }
-        if fleet.machine(*ix).power() == vigo_simnet::Power::On {
-            let s = fleet.status(*ix);
-            eprintln!(
-                "   {} head {:?} floor {:?} peers {} bolts {} {:?} {}",
-                s.config, s.head, s.floor, s.peers, s.bolts, s.records, s.standing
-            );
-        }
-    }
 }

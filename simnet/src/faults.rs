@@ -1,0 +1,225 @@
+//! What goes wrong in a simulated world: cut and one-way links, broken connections, late copies of frames, failing
+//! fetches and disks, wrong clocks, members gone bad.
+//!
+//! Every fault that is performed is counted in [`Fleet::reached`], so that a test can show that it was. A fault
+//! only does what a real network, disk or machine can do: frames of one connection never overtake each other,
+//! and a commit happens whole or not at all.
+
+use vigo_base::time::{Micros, secs};
+use vigo_base::{Dice, Time};
+use vigo_node::swarm::frame::Frame;
+use vigo_node::swarm::ids::ConnId;
+use vigo_node::{Failed, Input};
+
+use crate::fleet::Event;
+use crate::net::{NOTICE, Net};
+use crate::{Fleet, Ix};
+
+/// How wrong a machine's clock is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skew {
+    /// Microseconds ahead of the world's clock.
+    pub ahead: i64,
+    /// Microseconds gained in every second.
+    pub gains: i64,
+}
+
+impl Skew {
+    /// What the clock shows. It never shows less than one second after 1970.
+    pub fn local(&self, world: Time) -> Time {
+        let since = i64::try_from(world.0.saturating_sub(crate::fleet::BEGINNING.0)).unwrap_or(i64::MAX);
+        let drift = (since / 1_000_000).saturating_mul(self.gains);
+        Time(world.0.saturating_add_signed(self.ahead.saturating_add(drift)).max(1_000_000))
+    }
+
+    /// When, at about `now`, the clock will show `local`.
+    pub(crate) fn world(&self, now: Time, local: Time) -> Time {
+        let left = local.0.saturating_sub(self.local(now).0);
+        let rate = u64::try_from(1_000_000_i64.saturating_add(self.gains)).unwrap_or(1).max(1);
+        let whole = (left / rate).saturating_mul(1_000_000);
+        now.after(whole + (left % rate).saturating_mul(1_000_000) / rate + u64::from(self.gains != 0))
+    }
+}
+
+/// What fails at random: once in so many times, never if 0.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Faults {
+    /// Fetches of outlines and chunks.
+    pub fetch: u64,
+    /// Reads and writes of whole blobs.
+    pub disk: u64,
+    /// Frames with records that come a second time, late.
+    pub replay: u64,
+}
+
+impl Fleet {
+    /// What a machine's clock shows now.
+    pub fn local(&self, ix: Ix) -> Time {
+        self.machines[ix].clock.local(self.now())
+    }
+
+    /// Counts that something was reached.
+    pub fn reach(&mut self, what: &'static str) {
+        *self.reached.entry(what).or_default() += 1;
+    }
+
+    /// Cuts the link between two machines.
+    pub fn cut(&mut self, a: Ix, b: Ix) {
+        self.net.cut_one_way(a, b);
+        self.cut_one_way(b, a);
+    }
+
+    /// Nothing that `from` sends reaches `to` any more; what `to` sends still arrives.
+    pub fn cut_one_way(&mut self, from: Ix, to: Ix) {
+        self.net.cut_one_way(from, to);
+        self.world.after(NOTICE, Event::Notice);
+    }
+
+    /// Cuts every link between the two sides.
+    pub fn partition(&mut self, left: &[Ix], right: &[Ix]) {
+        for a in left {
+            for b in right {
+                self.cut(*a, *b);
+            }
+        }
+    }
+
+    /// Mends the link between two machines.
+    pub fn mend(&mut self, a: Ix, b: Ix) {
+        self.net.mend(a, b);
+    }
+
+    /// Mends every link.
+    pub fn heal(&mut self) {
+        self.net.mend_all();
+    }
+
+    /// Breaks about one in `n` of the connections that stand; the ends hear of it at different times.
+    pub fn break_connections(&mut self, n: u64) -> u64 {
+        let mut broken = 0;
+        for (ix, conn) in self.net.all() {
+            if !self.dice.one_in(n) {
+                continue;
+            }
+            broken += 1;
+            let Some((peer, other)) = self.net.close(ix, conn) else { continue };
+            let (here, there) = (self.dice.below(secs(2)), self.dice.below(secs(20)));
+            self.post(here, ix, Input::PeerDown { conn, why: "reset".into() });
+            self.post(there, peer, Input::PeerDown { conn: other, why: "timed out".into() });
+        }
+        broken
+    }
+
+    /// A member played by hand connects to a node; gives its end of the connection.
+    pub fn connect_by_hand(&mut self, ix: Ix, target: Ix) -> ConnId {
+        let keys = (self.machines[ix].key.public(), self.machines[target].key.public());
+        let (mine, theirs, exporter) = self.net.connect(ix, target, keys);
+        let address = Net::address(ix);
+        self.input(target, Input::PeerUp { conn: theirs, key: keys.0, dialed: false, address, exporter });
+        mine
+    }
+
+    /// A member played by hand sends a frame, whatever it is; false if the connection is gone.
+    pub fn send_by_hand(&mut self, ix: Ix, conn: ConnId, frame: &[u8]) -> bool {
+        if self.net.peer(ix, conn).is_none() {
+            return false;
+        }
+        self.send(ix, conn, frame);
+        true
+    }
+
+    pub(crate) fn send(&mut self, ix: Ix, conn: ConnId, frame: &[u8]) {
+        let now = self.now();
+        let Some((peer, other)) = self.net.peer(ix, conn) else { return };
+        let arrives = self.net.arrival(now, ix, conn, &mut self.dice);
+        if self.machines[ix].withholds && is_about_records(frame) {
+            return self.reach("records withheld");
+        }
+        let Some(at) = arrives.filter(|_| self.net.reaches(ix, peer)) else { return };
+        let delay = at.since(now);
+        self.post(delay, peer, Input::Frame { conn: other, bytes: frame.to_vec() });
+        if one_in(&mut self.dice, self.faults.replay)
+            && matches!(Frame::decode(frame), Ok(Frame::Push(_)))
+        {
+            self.reach("replayed records");
+            let late = delay + self.dice.below(secs(10));
+            self.post(late, peer, Input::Frame { conn: other, bytes: frame.to_vec() });
+        }
+    }
+
+    pub(crate) fn disk_fails(&mut self) -> bool {
+        let fails = one_in(&mut self.dice, self.faults.disk);
+        if fails {
+            self.reach("failed disk");
+        }
+        fails
+    }
+
+    /// Why a fetch from `from` by `by` fails, if it does.
+    pub(crate) fn fetch_fails(&mut self, from: Ix, by: Ix) -> Option<Failed> {
+        if !self.net.both_ways(from, by) {
+            return Some(Failed::Timeout);
+        }
+        if self.machines[from].lies {
+            self.reach("rotten chunk");
+            return Some(Failed::BadContent("it does not have its name".into()));
+        }
+        let fails = one_in(&mut self.dice, self.faults.fetch);
+        fails.then(|| {
+            self.reach("failed fetch");
+            if self.dice.one_in(2) { Failed::Timeout } else { Failed::Gone }
+        })
+    }
+
+    /// Sets the clock of a running machine without its node's timers noticing, as a person or NTP does.
+    pub fn set_wall_clock(&mut self, ix: Ix, offset: i64) {
+        self.reach("wall clock set");
+        self.input(ix, Input::WallClock { offset });
+    }
+
+    /// Lets time pass in steps until `holds`, at most `limit`; for conditions that cost something to look at.
+    pub fn until_every(
+        &mut self,
+        step: Micros,
+        limit: Micros,
+        mut holds: impl FnMut(&mut Fleet) -> bool,
+    ) -> Option<Micros> {
+        let began = self.now();
+        loop {
+            let took = self.now().since(began);
+            if holds(self) {
+                return Some(took);
+            }
+            if took > limit {
+                return None;
+            }
+            self.elapse(step);
+        }
+    }
+}
+
+fn is_about_records(frame: &[u8]) -> bool {
+    matches!(Frame::decode(frame), Ok(Frame::Push(_) | Frame::Compared(..) | Frame::Compare(..)))
+}
+
+fn one_in(dice: &mut Dice, n: u64) -> bool {
+    n > 0 && dice.one_in(n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_clock_is_read_both_ways() {
+        let now = Time(crate::fleet::BEGINNING.0 + secs(100_000));
+        for (ahead, gains) in [(0, 0), (-5_000_000, 0), (7, 300), (1 << 50, -500), (i64::MIN / 2, 200)] {
+            let skew = Skew { ahead, gains };
+            let due = Time(skew.local(now).0 + secs(77));
+            let at = skew.world(now, due);
+            let error = skew.local(at).0.abs_diff(due.0);
+            assert!(ahead < -(1 << 52) || error <= 1_000, "{skew:?}: {error}");
+            assert!(at >= now);
+        }
+    }
+}

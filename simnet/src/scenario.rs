@@ -1,0 +1,229 @@
+//! A random life of a fleet, from one seed: what people do and what breaks, then quiet, then the checks.
+//!
+//! While things break, **safety** is checked: two nodes that hold the same records say the same, and no head goes
+//! back while its publish counts. When the faults stop, everything is switched on and mended, and within a bound
+//! of virtual time **liveness** must hold: equal digests, every member at the head, and what the reference model
+//! predicts. [`Broken`] says what did not hold; the seed tells it again.
+//!
+//! Invariant: a life is a function of its seed and its [`Size`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vigo_base::time::{Micros, millis, mins, secs};
+use vigo_base::{Dice, Hash, PublicKey, SecretKey, Time};
+use vigo_node::crdt::Space;
+use vigo_node::spanner::{Grant, NodeKind, Right};
+
+use crate::faults::Faults;
+use crate::machine::Power;
+use crate::model::Model;
+use crate::{Fleet, Ix};
+
+mod check;
+mod deeds;
+
+/// How long everything may take to settle once the faults have stopped.
+pub(crate) const SETTLES: Micros = mins(15);
+
+/// How large a life is.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Nodes, at least and at most.
+    pub nodes: (usize, usize),
+    /// Things that happen.
+    pub steps: u64,
+    /// The longest pause between two of them.
+    pub pause: Micros,
+}
+
+impl Size {
+    /// For every test run: most fleets small, some of twenty.
+    pub const SHORT: Size = Size { nodes: (3, 20), steps: 40, pause: secs(12) };
+    /// For the long run: many hours.
+    pub const LONG: Size = Size { nodes: (5, 50), steps: 400, pause: mins(40) };
+}
+
+/// What a life came to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The hash over everything that happened.
+    pub trace: Hash,
+    /// How many events happened.
+    pub events: u64,
+    /// How many machines there were in the end.
+    pub nodes: usize,
+    /// How much virtual time passed, in microseconds.
+    pub lasted: Micros,
+    /// How long it took to settle after the last fault, in microseconds.
+    pub settled: Micros,
+    /// How often each fault and branch was reached.
+    pub reached: BTreeMap<&'static str, u64>,
+}
+
+/// A promise that did not hold.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{promise}: {what}\n{report}")]
+pub struct Broken {
+    /// Which promise.
+    pub promise: &'static str,
+    /// How it was broken.
+    pub what: String,
+    /// The state of the fleet.
+    pub report: String,
+}
+
+/// A random life of a fleet.
+#[derive(Debug)]
+pub struct Scenario {
+    pub(crate) fleet: Fleet,
+    pub(crate) model: Model,
+    pub(crate) dice: Dice,
+    size: Size,
+    /// Members, bolts first; without those that are joining.
+    pub(crate) members: Vec<Ix>,
+    pub(crate) bolts: BTreeSet<Ix>,
+    /// Machines that are joining, and until when their token is good.
+    pub(crate) joining: BTreeMap<Ix, Time>,
+    /// Machines that may be revoked; no operator works through them.
+    pub(crate) doomed: BTreeSet<Ix>,
+    pub(crate) revoked: BTreeSet<Ix>,
+    pub(crate) second: SecretKey,
+    pub(crate) texts: u64,
+}
+
+impl Scenario {
+    /// A fleet that is founded and joined, and has not seen trouble yet.
+    pub fn random(seed: u64, size: Size) -> Scenario {
+        let mut dice = Dice::from_number(seed ^ 0x5eed_0000_0000);
+        let spread = (size.nodes.1 - size.nodes.0) as u64 + 1;
+        // Small fleets are as hard as large ones and cost less: most are small.
+        let most = if dice.one_in(12) { spread } else { spread.min(5) };
+        let count = size.nodes.0 + dice.below(most) as usize;
+        let bolts = 1 + dice.below(3).min(count as u64 - 2) as usize;
+        let second = SecretKey::from_seed(dice.bytes());
+        let mut fleet = Fleet::new(seed);
+        let mut members = vec![fleet.found("bolt1")];
+        for n in 2..=count {
+            let (kind, name) = match n <= bolts {
+                true => (NodeKind::Bolt, format!("bolt{n}")),
+                false => (NodeKind::Envoy, format!("web{n:02}")),
+            };
+            members.push(fleet.join(0, &name, kind));
+        }
+        let bolts: BTreeSet<Ix> = (0..bolts).collect();
+        let mut doomed: BTreeSet<Ix> = BTreeSet::new();
+        if count > 3 {
+            doomed.insert(count - 1);
+        }
+        if bolts.len() > 2 {
+            doomed.insert(bolts.len() - 1);
+        }
+        let (model, joining, revoked) = (Model::default(), BTreeMap::new(), BTreeSet::new());
+        Scenario { fleet, model, dice, size, members, bolts, joining, doomed, revoked, second, texts: 0 }
+    }
+
+    /// Lives it through.
+    ///
+    /// # Errors
+    /// [`Broken`] if a promise did not hold.
+    pub fn run(mut self) -> Result<Outcome, Broken> {
+        let began = self.fleet.now();
+        let grants = Right::ALL.into_iter().map(Grant::everywhere).collect();
+        let admitted = self.fleet.admit_operator(0, self.second.public(), "bob", grants);
+        if admitted.is_none() {
+            return Err(self.broken("a fleet at rest", "the second operator was not admitted".into()));
+        }
+        self.fleet.elapse(secs(8));
+        for step in 0..self.size.steps {
+            self.step();
+            let pause = millis(20) + self.dice.below(self.size.pause);
+            // Many things happen at once.
+            self.fleet.elapse(if self.dice.one_in(2) { pause } else { pause / 40 });
+            self.tend();
+            if step % 4 == 0 {
+                self.check_safety()?;
+            }
+        }
+        self.quiet();
+        let settled = self.settle()?;
+        self.check_safety()?;
+        self.check_history()?;
+        self.check_promises()?;
+        let lasted = self.fleet.now().since(began);
+        let nodes = self.members.len();
+        let (trace, events) = (self.fleet.trace(), self.fleet.events());
+        Ok(Outcome { trace, events, nodes, lasted, settled, reached: self.fleet.reached })
+    }
+
+    pub(crate) fn broken(&mut self, promise: &'static str, what: String) -> Broken {
+        Broken { promise, what, report: self.fleet.report() }
+    }
+
+    /// One thing happens.
+    fn step(&mut self) {
+        match self.dice.below(24) {
+            0..=4 => self.publish(),
+            5..=6 => self.set(),
+            7..=8 => self.kill(),
+            9..=10 => self.start(),
+            11..=12 => self.crash(),
+            13 => self.split(),
+            14 => self.cut_some(),
+            15 => self.one_way(),
+            16..=17 => self.mend(),
+            18 => self.break_some(),
+            19 => self.clock(),
+            20 => self.failing(),
+            21 => self.join(),
+            22 => self.revoke_node(),
+            _ => self.revoke_operator(),
+        }
+    }
+
+    /// Looks after machines that joined, and after processes that ended.
+    fn tend(&mut self) {
+        let joining: Vec<Ix> = self.joining.keys().copied().collect();
+        for ix in joining {
+            if self.fleet.has_joined(ix) {
+                self.joining.remove(&ix);
+                self.fleet.restart_joined(ix);
+                self.members.push(ix);
+                self.fleet.reach("joined in trouble");
+            } else if self.fleet.machine(ix).power() == Power::Off || self.fleet.join_refused(ix) {
+                self.fleet.kill(ix);
+                self.fleet.start(ix);
+            }
+        }
+    }
+
+    /// Every fault stops.
+    fn quiet(&mut self) {
+        self.fleet.heal();
+        self.fleet.faults = Faults::default();
+        self.fleet.plug.clear();
+        for ix in self.members.clone() {
+            if self.fleet.machine(ix).power() == Power::Off {
+                self.fleet.start(ix);
+            }
+        }
+    }
+
+    /// The members that nobody revoked.
+    pub(crate) fn standing(&self) -> Vec<Ix> {
+        self.members.iter().copied().filter(|ix| !self.revoked.contains(ix)).collect()
+    }
+
+    /// The members that run, and through which an operator may work.
+    pub(crate) fn at_hand(&self) -> Vec<Ix> {
+        let on = |ix: &Ix| self.fleet.machine(*ix).power() == Power::On && !self.doomed.contains(ix);
+        self.members.iter().copied().filter(on).collect()
+    }
+
+    pub(crate) fn second_key(&self) -> PublicKey {
+        self.second.public()
+    }
+
+    pub(crate) fn spaces() -> [Space; 3] {
+        [Space::admissions(), Space::config(), Space::settings()]
+    }
+}

@@ -1,0 +1,239 @@
+//! The checks of a random life: safety while it lasts, liveness when it is quiet, and the model's word.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vigo_base::Hash;
+use vigo_base::time::{Micros, millis};
+use vigo_node::content_types::config::Epoch;
+use vigo_node::crdt::Space;
+use vigo_node::{Command, Reply};
+
+use super::{Broken, SETTLES, Scenario};
+use crate::machine::Power;
+use crate::{Ix, Known};
+
+/// What a node says about what follows from records alone.
+#[derive(Debug, Clone, PartialEq)]
+struct Says {
+    head: Option<Epoch>,
+    tips: Vec<Hash>,
+    publishes: Vec<(Epoch, bool)>,
+    settings: Vec<(String, String)>,
+    members: Vec<(String, String, String)>,
+}
+
+fn of<'k>(known: &'k Known, space: &Space) -> Option<&'k BTreeSet<Hash>> {
+    known.get(space).filter(|set| !set.is_empty())
+}
+
+impl Scenario {
+    /// Two nodes that hold the same say the same.
+    pub(super) fn check_safety(&mut self) -> Result<(), Broken> {
+        let mut said: BTreeMap<Vec<Option<BTreeSet<Hash>>>, (Ix, Says)> = BTreeMap::new();
+        for ix in self.members.clone() {
+            let Some(says) = self.says(ix) else { continue };
+            let known = self.fleet.machine(ix).known();
+            // A roster follows from what bolts hold: two with unequal shares of it are not compared.
+            let spaces = [Space::admissions(), Space::config(), Space::settings(), Space::envoys()];
+            let holds = spaces.iter().map(|space| of(&known, space).cloned()).collect();
+            match said.get(&holds) {
+                Some((other, before)) if *before != says => {
+                    let what = format!("{ix} says {says:?}\nand {other} says {before:?}");
+                    return Err(self.broken("equal records give equal answers", what));
+                }
+                Some(_) => self.fleet.reach("two held the same"),
+                None => drop(said.insert(holds, (ix, says))),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a node in standing says; it says nothing of itself here.
+    fn says(&mut self, ix: Ix) -> Option<Says> {
+        if self.fleet.machine(ix).power() == Power::Off {
+            return None;
+        }
+        let status = self.fleet.try_status(ix).filter(|s| s.standing == "member")?;
+        let me = status.key;
+        let publishes = match self.fleet.try_call(ix, Command::Publishes) {
+            Some(Ok(Reply::Publishes(rows))) => rows.iter().map(|r| (r.at, r.refused.is_none())).collect(),
+            _ => return None,
+        };
+        let settings = match self.fleet.try_call(ix, Command::Settings) {
+            Some(Ok(Reply::Settings(rows))) => rows.into_iter().map(|r| (r.key, r.value.to_string())).collect(),
+            _ => return None,
+        };
+        let members = match self.fleet.try_call(ix, Command::Members) {
+            // An envoy lists itself too, from its papers.
+            Some(Ok(Reply::Members(rows))) => {
+                let others = rows.into_iter().filter(|m| m.kind != "envoy" || m.key != me || status.bolt);
+                others.map(|m| (m.name, m.kind, m.state)).collect()
+            }
+            _ => return None,
+        };
+        let operator = self.fleet.operator.clone();
+        let tips = self.fleet.try_signer(ix, &operator)?.context().tips.clone();
+        let tips = tips.into_iter().flat_map(|(_, heads)| heads).collect();
+        Some(Says { head: status.head, tips, publishes, settings, members })
+    }
+
+    /// Waits until all members agree and all have run the head; how long that took.
+    pub(super) fn settle(&mut self) -> Result<Micros, Broken> {
+        let began = self.fleet.now();
+        let mut why = String::new();
+        while self.fleet.now().since(began) <= SETTLES {
+            match self.unsettled() {
+                None => return Ok(self.fleet.now().since(began)),
+                Some(what) => why = what,
+            }
+            self.fleet.elapse(millis(500));
+            self.tend();
+        }
+        Err(self.broken("everything settles when the faults stop", why))
+    }
+
+    /// What does not agree yet, if anything.
+    fn unsettled(&mut self) -> Option<String> {
+        let now = self.fleet.now();
+        if let Some((ix, _)) = self.joining.iter().find(|(_, until)| now < **until) {
+            return Some(format!("{ix} has not joined"));
+        }
+        let standing = self.standing();
+        let (head, text) = match self.model.head(&self.present()) {
+            Some((head, text)) => (Some(head), Some(format!("{text}\n"))),
+            None => (None, None),
+        };
+        for space in Scenario::spaces() {
+            if let Some(ix) = self.differs(&standing, &space) {
+                return Some(format!("{ix} has another digest of {space}"));
+            }
+        }
+        let bolts: Vec<Ix> = standing.iter().copied().filter(|ix| self.bolts.contains(ix)).collect();
+        for space in [Space::envoys(), Space::status()] {
+            if let Some(ix) = self.differs(&bolts, &space) {
+                return Some(format!("bolt {ix} has another digest of {space}"));
+            }
+        }
+        for ix in standing {
+            let machine = self.fleet.machine(ix);
+            let shows = self.fleet.file(ix, "/etc/motd");
+            if shows != text || machine.epochs_run.last().copied() != head.map(|at| at.epoch) {
+                let ran = machine.epochs_run.last();
+                return Some(format!("{ix} shows {shows:?} and ran {ran:?}, not {text:?} of {head:?}"));
+            }
+        }
+        None
+    }
+
+    fn differs(&self, among: &[Ix], space: &Space) -> Option<Ix> {
+        let digest = |ix: &Ix| self.fleet.machine(*ix).digest(space);
+        let first = among.first().and_then(digest);
+        among.iter().copied().find(|ix| digest(ix) != first)
+    }
+
+    /// The statements that some member in standing holds.
+    fn present(&self) -> BTreeSet<Hash> {
+        let mut present = BTreeSet::new();
+        for ix in self.standing() {
+            present.extend(self.fleet.machine(ix).known().into_values().flatten());
+        }
+        present
+    }
+
+    /// No head and no run ever went back but from a publish that was cut off.
+    pub(super) fn check_history(&mut self) -> Result<(), Broken> {
+        for ix in self.members.clone() {
+            let heads = self.fleet.machine(ix).heads.clone();
+            for pair in heads.windows(2) {
+                if pair[1] < pair[0] && !self.model.is_cut(&pair[0].id) {
+                    let what = format!("{ix} went from {:?} back to {:?}", pair[0], pair[1]);
+                    return Err(self.broken("heads never go back while they count", what));
+                }
+                if pair[1] < pair[0] {
+                    self.fleet.reach("a head went back from a publish that was cut off");
+                }
+            }
+            let ran = self.fleet.machine(ix).epochs_run.clone();
+            let cut = self.model.fallen.is_some();
+            if let Some(pair) = ran.windows(2).find(|pair| pair[1] < pair[0] && !cut) {
+                let what = format!("{ix} ran epoch {} and then {}", pair[0], pair[1]);
+                return Err(self.broken("no run goes back while nobody is revoked", what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing acknowledged is lost, and every node says what the model says.
+    pub(super) fn check_promises(&mut self) -> Result<(), Broken> {
+        let present = self.present();
+        let promised: Vec<Hash> = self.model.promised().map(|s| s.id).collect();
+        for ix in self.standing() {
+            let known: BTreeSet<Hash> =
+                self.fleet.machine(ix).known().into_values().flatten().collect();
+            if let Some(lost) = promised.iter().find(|id| !known.contains(*id)) {
+                let what = format!("{ix} does not hold {:?}", self.model.signed[lost]);
+                return Err(self.broken("nothing acknowledged is lost", what));
+            }
+            self.check_against_model(ix, &present)?;
+        }
+        self.check_revoked()?;
+        for signed in self.model.signed.values().filter(|s| !s.acked) {
+            let came = present.contains(&signed.id);
+            let what = if came { "unacknowledged and here" } else { "unacknowledged and gone" };
+            *self.fleet.reached.entry(what).or_default() += 1;
+        }
+        if self.model.signed.values().any(|s| self.model.is_cut(&s.id)) {
+            self.fleet.reach("something was cut off");
+        }
+        Ok(())
+    }
+
+    fn check_against_model(&mut self, ix: Ix, present: &BTreeSet<Hash>) -> Result<(), Broken> {
+        let Some(says) = self.says(ix) else {
+            return Err(self.broken("members stay members", format!("{ix} is none any more")));
+        };
+        let expected = self.model.head(present).map(|(at, _)| at);
+        if says.head != expected {
+            let what = format!("{ix} has the head {:?}, the model {expected:?}", says.head);
+            return Err(self.broken("the head is the greatest that counts", what));
+        }
+        for (key, value) in self.model.settings(present) {
+            let said = says.settings.iter().find(|(name, _)| name == key).map(|(_, v)| v.clone());
+            if said.as_deref() != Some(value.to_string().as_str()) {
+                let what = format!("{ix} says {key} = {said:?}, the model {value}");
+                return Err(self.broken("a setting has its latest value", what));
+            }
+        }
+        let counting = says.publishes.iter().filter(|(_, counts)| *counts).count();
+        if counting > 1 && self.fleet.try_status(ix).is_some_and(|s| !s.warnings.is_empty()) {
+            self.fleet.reach("a fork of epochs");
+        }
+        if !self.bolts.contains(&ix) {
+            return Ok(());
+        }
+        for other in self.members.clone() {
+            let name = self.fleet.machine(other).name.clone();
+            let state = if self.revoked.contains(&other) { "revoked" } else { "active" };
+            if !says.members.iter().any(|(n, _, s)| *n == name && s == state) {
+                let what = format!("bolt {ix} does not list {name} as {state}: {:?}", says.members);
+                return Err(self.broken("bolts list every member", what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever was revoked is connected with nobody and has not run what came after.
+    fn check_revoked(&mut self) -> Result<(), Broken> {
+        for out in self.revoked.clone() {
+            let key = self.fleet.key(out);
+            for ix in self.standing() {
+                let Some(Ok(Reply::Peers(rows))) = self.fleet.try_call(ix, Command::Peers) else { continue };
+                if rows.iter().any(|p| p.key == key && p.name.is_some()) {
+                    let what = format!("{ix} still talks with {out}");
+                    return Err(self.broken("a revocation cuts connections", what));
+                }
+            }
+        }
+        Ok(())
+    }
+}

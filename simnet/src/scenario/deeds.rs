@@ -1,0 +1,248 @@
+//! What happens in a random life: what people do, and what breaks.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use vigo_base::time::{hours, mins};
+use vigo_node::spanner::NodeKind;
+
+use super::Scenario;
+use crate::Ix;
+use crate::faults::{Faults, Skew};
+use crate::machine::Power;
+use crate::model::{Signed, What};
+
+impl Scenario {
+    fn pick(&mut self, among: &[Ix]) -> Option<Ix> {
+        self.dice.pick(among).copied()
+    }
+
+    /// An operator: now and then the second, revoked or not.
+    fn operator(&mut self) -> vigo_base::SecretKey {
+        if self.dice.one_in(3) { self.second.clone() } else { self.fleet.operator.clone() }
+    }
+
+    /// Remembers what was signed, and whether the node said that it is durable.
+    fn remember(&mut self, signed: Signed) {
+        if !signed.acked {
+            self.fleet.reach("signed and not acknowledged");
+        }
+        let fallen = self.model.fallen.as_ref().is_some_and(|(key, _)| *key == signed.signer);
+        if fallen && signed.acked {
+            self.fleet.reach("a revoked operator worked on");
+        }
+        self.model.signed.insert(signed.id, signed);
+    }
+
+    pub(super) fn publish(&mut self) {
+        let hands = self.at_hand();
+        let Some(at) = self.pick(&hands) else { return };
+        let key = self.operator();
+        self.texts += 1;
+        let text = format!("v{}", self.texts);
+        if self.dice.one_in(6) {
+            self.crash_of(at);
+        }
+        if let Some(p) = self.fleet.try_publish(at, &key, &text) {
+            let what = What::Publish { epoch: p.at.epoch, text };
+            let signer = key.public();
+            self.remember(Signed { id: p.at.id, signer, after: p.after, acked: p.acked, what });
+        }
+    }
+
+    pub(super) fn set(&mut self) {
+        let hands = self.at_hand();
+        let Some(at) = self.pick(&hands) else { return };
+        let key = self.operator();
+        let (name, value) = match self.dice.one_in(2) {
+            true => ("converge.splay", self.dice.below(60)),
+            false => ("convergence.diverged_threshold", 2 + self.dice.below(15)),
+        };
+        let Some(signer) = self.fleet.try_signer(at, &key) else { return };
+        let Ok(signed) = signer.set(name, Some(&Value::from(value))) else { return };
+        let generation = signer.context().generations.iter().find(|(k, _)| k == name).map_or(1, |g| g.1);
+        let after = signer.context().tips.iter().find(|(s, _)| s == "settings").map(|t| t.1.clone());
+        let Some(acked) = self.fleet.try_submit(at, &signed) else { return };
+        let what = What::Set { key: name, value, generation };
+        let after = after.unwrap_or_default();
+        self.remember(Signed { id: signed.id, signer: key.public(), after, acked, what });
+    }
+
+    pub(super) fn kill(&mut self) {
+        let on = self.with_power(Power::On);
+        if let Some(ix) = self.pick(&on) {
+            self.fleet.kill(ix);
+            self.fleet.reach("killed");
+        }
+    }
+
+    pub(super) fn start(&mut self) {
+        let off = self.with_power(Power::Off);
+        if let Some(ix) = self.pick(&off) {
+            self.fleet.start(ix);
+            self.fleet.reach("restarted");
+        }
+    }
+
+    fn with_power(&self, power: Power) -> Vec<Ix> {
+        let is = |ix: &Ix| self.fleet.machine(*ix).power() == power;
+        self.members.iter().chain(self.joining.keys()).copied().filter(is).collect()
+    }
+
+    /// Somebody loses power in the middle of what it is about to do.
+    pub(super) fn crash(&mut self) {
+        let on = self.with_power(Power::On);
+        if let Some(ix) = self.pick(&on) {
+            self.crash_of(ix);
+        }
+    }
+
+    fn crash_of(&mut self, ix: Ix) {
+        let outputs = self.dice.below(25);
+        self.fleet.kill_after(ix, outputs);
+        self.fleet.reach("crash in the middle of outputs");
+    }
+
+    pub(super) fn split(&mut self) {
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        for ix in self.members.clone() {
+            if self.dice.one_in(2) { left.push(ix) } else { right.push(ix) }
+        }
+        if !left.is_empty() && !right.is_empty() {
+            self.fleet.partition(&left, &right);
+            self.fleet.reach("partition");
+        }
+    }
+
+    fn two(&mut self) -> Option<(Ix, Ix)> {
+        let members = self.members.clone();
+        let (a, b) = (self.pick(&members)?, self.pick(&members)?);
+        (a != b).then_some((a, b))
+    }
+
+    pub(super) fn cut_some(&mut self) {
+        for _ in 0..=self.members.len() {
+            if let Some((a, b)) = self.two() {
+                self.fleet.cut(a, b);
+                self.fleet.reach("link cut");
+            }
+        }
+    }
+
+    pub(super) fn one_way(&mut self) {
+        let members = self.members.clone();
+        let Some(deaf) = self.pick(&members) else { return };
+        for ix in members.into_iter().filter(|ix| *ix != deaf) {
+            if self.dice.below(4) > 0 {
+                self.fleet.cut_one_way(ix, deaf);
+                self.fleet.reach("link cut one way");
+            }
+        }
+    }
+
+    pub(super) fn mend(&mut self) {
+        if self.dice.one_in(2) {
+            return self.fleet.heal();
+        }
+        for _ in 0..self.members.len() * 2 {
+            if let Some((a, b)) = self.two() {
+                self.fleet.mend(a, b);
+            }
+        }
+    }
+
+    pub(super) fn break_some(&mut self) {
+        if self.fleet.break_connections(3) > 0 {
+            self.fleet.reach("connections broken");
+        }
+    }
+
+    /// A clock is wrong: from the next start on by a little on a bolt (which judges when invites end), by
+    /// anything on an envoy; or set while the node runs.
+    pub(super) fn clock(&mut self) {
+        let members = self.members.clone();
+        let Some(ix) = self.pick(&members) else { return };
+        let minutes = mins(1) as i64;
+        let ahead = match (self.bolts.contains(&ix), self.dice.below(3)) {
+            (true, _) => self.dice.below(20) as i64 * minutes - 10 * minutes,
+            (false, 0) => -(56 * 365 * hours(24) as i64),
+            (false, 1) => 50 * 365 * hours(24) as i64,
+            (false, _) => self.dice.below(120) as i64 * minutes - 60 * minutes,
+        };
+        if self.dice.one_in(3) && self.fleet.machine(ix).power() == Power::On {
+            return self.fleet.set_wall_clock(ix, ahead);
+        }
+        let gains = self.dice.below(1_000) as i64 - 500;
+        self.fleet.kill(ix);
+        self.fleet.machine_mut(ix).clock = Skew { ahead, gains };
+        self.fleet.start(ix);
+        self.fleet.reach("wrong clock");
+    }
+
+    /// Fetches and disks begin to fail, or records to be replayed, or all that stops.
+    pub(super) fn failing(&mut self) {
+        let mut dice = self.dice.fork();
+        let mut n = |most: u64| 2 + dice.below(most);
+        self.fleet.faults = match n(4) {
+            2 => Faults::default(),
+            3 => Faults { fetch: n(3), disk: 0, replay: n(4) },
+            4 => Faults { fetch: 0, disk: n(3), replay: n(4) },
+            _ => Faults { fetch: n(6), disk: n(6), replay: n(8) },
+        };
+    }
+
+    pub(super) fn join(&mut self) {
+        let (hands, bolts) = (self.at_hand(), self.bolts.clone());
+        let near: Vec<Ix> = hands.into_iter().filter(|ix| bolts.contains(ix)).collect();
+        let Some(at) = self.pick(&near) else { return };
+        if self.joining.len() + self.members.len() >= self.size.nodes.1 || self.joining.len() >= 2 {
+            return;
+        }
+        let name = format!("new{:02}", self.members.len() + self.joining.len());
+        let until = self.fleet.now().after(mins(55));
+        let Some(token) = self.fleet.try_invite(at, &name, NodeKind::Envoy) else { return };
+        let ix = self.fleet.add(&name);
+        self.fleet.enrol(ix, token, &name);
+        self.joining.insert(ix, until);
+    }
+
+    /// Through a bolt, which knows what others spent.
+    pub(super) fn revoke_node(&mut self) {
+        if !self.dice.one_in(2) {
+            return;
+        }
+        let (hands, bolts) = (self.at_hand(), self.bolts.clone());
+        let near: Vec<Ix> = hands.into_iter().filter(|ix| bolts.contains(ix)).collect();
+        let left: Vec<Ix> = self.doomed.difference(&self.revoked).copied().collect();
+        let (Some(at), Some(victim)) = (self.pick(&near), self.pick(&left)) else { return };
+        let key = self.fleet.key(victim);
+        self.fleet.plug.remove(&at);
+        let operator = self.fleet.operator.clone();
+        let Some(signer) = self.fleet.try_signer(at, &operator) else { return };
+        let Ok(signed) = signer.revoke(&[key], "lost") else { return };
+        if self.fleet.try_submit(at, &signed) == Some(true) {
+            self.revoked.insert(victim);
+            self.fleet.reach("node revoked");
+        }
+    }
+
+    pub(super) fn revoke_operator(&mut self) {
+        let hands = self.at_hand();
+        let Some(at) = self.pick(&hands) else { return };
+        if self.model.fallen.is_some() || !self.dice.one_in(2) {
+            return;
+        }
+        self.fleet.plug.remove(&at);
+        let operator = self.fleet.operator.clone();
+        let Some(signer) = self.fleet.try_signer(at, &operator) else { return };
+        let tips = &signer.context().tips;
+        let seen: BTreeSet<_> =
+            tips.iter().filter(|(s, _)| s != "admissions").flat_map(|(_, heads)| heads).copied().collect();
+        let key = self.second_key();
+        let Ok(signed) = signer.revoke(&[key], "gone") else { return };
+        if self.fleet.try_submit(at, &signed) == Some(true) {
+            self.model.fallen = Some((key, seen));
+            self.fleet.reach("operator revoked");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Whole fleets, in one process: stories told twice, and random lives from seeds.
+//!
+//! - `stories`: what a fleet does on good and bad days;
+//! - `authority`: who may what, when statements come to different nodes in every order (R11);
+//! - `power`: machines that lose power between any two outputs, and disks from the past (R4);
+//! - `hostile`: members gone bad;
+//! - `random`: seeded random lives with every fault (R1).
+
+mod authority;
+mod hostile;
+mod power;
+mod random;
+mod stories;
