@@ -232,6 +232,35 @@ fn two_operators_publish_at_once() {
 }
 
 #[test]
+fn waiting_tells_who_failed_and_who_is_away() {
+    let mut room = fleet();
+    room.envoy("web01");
+    room.envoy("web02");
+    stacks(&room, "a/stacks", "one");
+    room.end("web02");
+    room.until("the bolt knows that web02 is gone", |room| {
+        room.cli("envoys list --json --state bolt1").json()[2]["online"] == false
+    });
+    let said = room.cli(&publish("a", "--wait")).good();
+    assert!(said.lines().any(|l| l.starts_with("web02") && l.contains("away")), "{said}");
+    assert!(said.lines().any(|l| l.starts_with("web01") && l.contains("arrived")), "{said}");
+    room.write(
+        "a/stacks/configcrates/note.vgo",
+        "name: note\nresources:\n  - {name: note, type: directory, target_path: /note}\n",
+    );
+    let ran = room.cli(&publish("a", "--wait"));
+    assert_eq!(ran.code, 8, "{}", ran.err);
+    assert!(ran.err.contains("it arrived, and steps failed on bolt1, web01"), "{}", ran.err);
+    let shown = room.cli("envoys show web01 --state bolt1").good();
+    assert!(shown.contains("failed note/note: /note is a "), "{shown}");
+    // The one that was away gets the newest when it is back, without the one in between.
+    room.node("web02");
+    room.until("web02 has it", |room| room.vigo("status --json --state web02").json()["run"]["epoch"] == 2);
+    let said = room.cli(&publish("a", "--note 'two\nlines'")).bad(2);
+    assert!(said.contains("a note is one line"), "{said}");
+}
+
+#[test]
 fn who_is_revoked_is_out() {
     let mut room = fleet();
     room.envoy("web01");

@@ -177,7 +177,7 @@ fn manual_pages_are_made_for_every_command() {
     ] {
         assert!(names.contains(&name), "{name} is missing: {names:?}");
         let page = room.read(&format!("man1/{name}"));
-        assert!(page.contains(".TH") && page.contains("SH NAME"), "{name}");
+        assert!(page.contains(".TH") && page.contains("SH NAME") && page.contains("SH EXAMPLES"), "{name}");
     }
     assert!(!names.contains(&"vigo-vigocli.1"));
     assert!(room.read("man1/vigo.1").contains("EXIT STATUS"));

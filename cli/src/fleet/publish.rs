@@ -27,6 +27,9 @@ use crate::exit::{Exit, Failure};
 use crate::show::{self, Show};
 use crate::{reach, said, tree};
 
+/// Characters of a note.
+const NOTE_CHARS: usize = 400;
+
 /// What was published.
 #[derive(Debug, Clone)]
 pub struct Done {
@@ -43,6 +46,10 @@ pub struct Done {
 /// # Errors
 /// [`Failure`].
 pub fn run(everywhere: &Everywhere, args: &Publish) -> Result<(), Failure> {
+    if args.note.chars().count() > NOTE_CHARS || args.note.chars().any(char::is_control) {
+        let what = format!("--note: a note is one line of at most {NOTE_CHARS} characters");
+        return Err(Failure::new(Exit::Usage, what).hint("say the rest where the tree is kept"));
+    }
     let source = tree::read(&args.tree.stacks)?;
     let compiled = checked(everywhere, args, &source)?;
     if args.dry_run {

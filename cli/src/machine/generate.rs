@@ -97,6 +97,16 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>, Failure> {
         .source(concat!("vigo ", env!("CARGO_PKG_VERSION")));
     let mut out = Vec::new();
     page.render(&mut out).map_err(failed)?;
+    // The examples are lines to type: they are not filled.
+    let text = String::from_utf8_lossy(&out);
+    let mut out = match text.split_once(".SH EXTRA\n") {
+        Some((before, extra)) => {
+            let (examples, after) = extra.split_once("\n.SH").map_or((extra, None), |(a, b)| (a, Some(b)));
+            let after = after.map(|rest| format!(".SH{rest}")).unwrap_or_default();
+            format!("{before}.SH EXAMPLES\n.nf\n{examples}\n.fi\n{after}").into_bytes()
+        }
+        None => text.into_owned().into_bytes(),
+    };
     if !name.contains(' ') {
         out.extend_from_slice(b".SH \"EXIT STATUS\"\n.nf\n");
         out.extend_from_slice(crate::exit::Exit::table().as_bytes());

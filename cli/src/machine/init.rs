@@ -243,7 +243,9 @@ impl From<SetupError> for Failure {
 /// Somebody said no: a token that ran out is another thing than an operator's no.
 fn refused(text: &str, why: &str) -> Failure {
     let over = ["spent", "expired", "uses"].iter().any(|word| why.contains(word));
-    let (exit, hint) = if over {
+    let (exit, hint) = if why.contains("try again") {
+        (Exit::Unavailable, "wait a moment, and repeat the command")
+    } else if over {
         (Exit::Stale, "ask for a new token: vigocli spanner invite")
     } else {
         (Exit::Denied, "ask an operator of the fleet; a token (vigocli spanner invite) needs no decision")
