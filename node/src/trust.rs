@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 
 use vigo_base::{Hash, PublicKey, SpannerId, Time};
+use vigo_crdt::register::REGISTER;
 use vigo_crdt::{Record, Space, Statement};
 use vigo_spanner::spend::{FORK, SPEND, STATEMENT};
 use vigo_spanner::{
-    Act, Admissions, Authority, Checked, Enrolled, ForkProof, Member, MemberState, NodeKind, Papers,
-    PapersRefused, Roster, Suspension, WhyNot,
+    Act, Admissions, Authority, Checked, ForkProof, Member, MemberState, NodeKind, Papers, PapersRefused,
+    Roster, Suspension, WhyNot,
 };
 use vigo_swarm::frame::{Bytes, Farewell};
 use vigo_swarm::ids::ConnId;
@@ -148,8 +149,10 @@ impl Node {
     pub(crate) fn trust_insert(&mut self, record: &Record) {
         let Some(trust) = &mut self.trust else { return };
         if *record.space() == Space::envoys() {
-            if let Ok(Enrolled::Fork(proof)) = trust.roster.insert(&trust.authority, record) {
+            // What collides is settled once for all that came together: see [`Node::envoys_changed`].
+            if let Ok(Some(proof)) = trust.roster.file(&trust.authority, record) {
                 trust.admissions.insert_fork(*proof);
+                self.touched.insert(Space::admissions());
             }
             return;
         }
@@ -187,8 +190,12 @@ impl Node {
         self.exchange_peers(now, out);
     }
 
-    /// Envoys were admitted: the roster has them already, and authority is as it was.
+    /// Envoys were admitted: authority is as it was, and the roster settles what collides.
     pub(crate) fn envoys_changed(&mut self, now: Time, out: &mut Out) {
+        if let Some(trust) = &mut self.trust {
+            trust.roster.settle(&trust.authority);
+        }
+        self.mark_words();
         self.judge_sessions(out);
         self.retry_parked(now, out);
     }
@@ -200,6 +207,24 @@ impl Node {
             self.replica.records(&admissions).map(|(key, r, _)| (*key, trust.offered(key, r))).collect();
         for (key, offered) in marks {
             self.replica.offer(&admissions, &key, offered);
+        }
+        self.mark_words();
+    }
+
+    /// Whoever is out is not heard of any more: a bolt that comes later would not take its word, and two bolts that
+    /// never agree compare for ever.
+    fn mark_words(&mut self) {
+        let Some(trust) = &self.trust else { return };
+        let status = Space::status();
+        let active = |r: &Record| match r.kind() {
+            REGISTER if r.author() == self.me => trust.in_standing(),
+            REGISTER => trust.find(&r.author()).is_some_and(Member::is_active),
+            _ => true,
+        };
+        let marks: Vec<(Hash, bool)> =
+            self.replica.records(&status).map(|(key, r, _)| (*key, active(r))).collect();
+        for (key, offered) in marks {
+            self.replica.offer(&status, &key, offered);
         }
     }
 

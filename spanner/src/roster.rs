@@ -26,6 +26,8 @@ pub struct Roster {
     by_seq: BTreeMap<(PublicKey, u64), Hash>,
     settled: Settlement,
     refused: BTreeMap<Hash, WhyNotSpend>,
+    /// Whether [`Roster::file`] left something open.
+    unsettled: bool,
 }
 
 /// What an insert changed.
@@ -50,6 +52,7 @@ impl Roster {
             by_seq: BTreeMap::new(),
             settled: Settlement::default(),
             refused: BTreeMap::new(),
+            unsettled: false,
         };
         roster.rejudge(authority);
         roster
@@ -64,6 +67,45 @@ impl Roster {
             return Err(BadAdmission::Space { space: record.space().clone() });
         }
         Ok(self.insert_spend(authority, Arc::new(SpendRecord::read(record, &self.spanner)?)))
+    }
+
+    /// As [`Roster::insert`] for one of many that came together: one that collides with another is settled by
+    /// [`Roster::settle`], once for all of them. Gives the proof if it is a fork.
+    ///
+    /// # Errors
+    /// As [`Roster::insert`].
+    pub fn file(
+        &mut self,
+        authority: &Authority,
+        record: &Record,
+    ) -> Result<Option<Box<ForkProof>>, BadAdmission> {
+        if *record.space() != Space::envoys() {
+            return Err(BadAdmission::Space { space: record.space().clone() });
+        }
+        let spend = Arc::new(SpendRecord::read(record, &self.spanner)?);
+        match self.keep(spend.clone()) {
+            Err(fork) => {
+                self.unsettled = true;
+                return Ok(Some(fork));
+            }
+            Ok(Inserted::Known) => return Ok(None),
+            Ok(Inserted::New) => {}
+        }
+        match authority.judge_spend(&spend) {
+            Ok(candidate) if !self.unsettled && !self.collides(&candidate) => {
+                self.settled.settle(vec![candidate]);
+            }
+            Ok(_) => self.unsettled = true,
+            Err(why) => drop(self.refused.insert(spend.id(), why)),
+        }
+        Ok(None)
+    }
+
+    /// Settles what [`Roster::file`] left open.
+    pub fn settle(&mut self, authority: &Authority) {
+        if self.unsettled {
+            self.rejudge(authority);
+        }
     }
 
     /// Takes many records and settles once: for a start from disk, or a reconciliation. Says what was refused.
@@ -136,6 +178,7 @@ impl Roster {
     pub fn rejudge(&mut self, authority: &Authority) {
         self.settled = authority.settled_bolts().clone();
         self.refused.clear();
+        self.unsettled = false;
         let mut candidates = Vec::new();
         for (id, spend) in &self.spends {
             match authority.judge_spend(spend) {
