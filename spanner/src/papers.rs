@@ -250,6 +250,10 @@ impl Papers {
     pub fn check(bytes: &[u8], key: &PublicKey, authority: &Authority) -> Result<Checked, PapersRefused> {
         let papers = Papers::decode(bytes)?;
         let spanner = authority.spanner();
+        // Told apart first: in another fleet's papers no signature holds here, which would say nothing to anybody.
+        if !papers.statements.iter().any(|statement| Hash::of(statement) == spanner.0) {
+            return Err(PapersRefused::OtherFleet { spanner });
+        }
         let shown = papers.read(&spanner)?;
         let own = shown.own_spend(key)?;
         // By themselves: a chain from the genesis to the key, with nothing of ours.
