@@ -163,7 +163,7 @@ pub struct Status {
     pub fleet: Option<String>,
     /// Whether it is a bolt.
     pub bolt: bool,
-    /// `member`, `joining`, `suspended`, `revoked`.
+    /// `member`, `joining`, `suspended`, `revoked`, or `out` for what nobody decided.
     pub standing: String,
     /// Why, if it is not `member`.
     pub why: Option<String>,

@@ -298,8 +298,20 @@ impl Node {
                 MemberState::Suspended(why) => ("suspended".into(), Some(why.to_string())),
                 MemberState::Revoked { .. } => ("revoked".into(), None),
             },
-            Some(Standing::Out(why)) => ("out".into(), Some(why.clone())),
+            Some(Standing::Out(why)) => self.out_in_words(why),
         }
+    }
+
+    /// Why this node is no member any more, in the words of whoever decided it if somebody did.
+    fn out_in_words(&self, why: &str) -> (String, Option<String>) {
+        let authority = self.trust.as_ref().map(|t| &t.authority);
+        if let Some(revocation) = authority.and_then(|a| a.is_revoked(&self.me)) {
+            let reason = &revocation.revoke.reason;
+            let said = if reason.is_empty() { "by an operator, without a reason" } else { reason };
+            return ("revoked".into(), Some(said.to_string()));
+        }
+        let suspended = authority.is_some_and(|a| a.suspended(&self.me).is_some());
+        (if suspended { "suspended" } else { "out" }.into(), Some(why.to_string()))
     }
 
     fn warning_lines(&self) -> Vec<String> {

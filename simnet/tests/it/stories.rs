@@ -182,7 +182,7 @@ fn a_revoked_node_is_cut_off_and_learns_why() {
         let key = fleet.key(all[2]);
         fleet.revoke(1, key);
         fleet.elapse(secs(5));
-        assert_eq!(fleet.status(all[2]).standing, "out");
+        assert_eq!(fleet.status(all[2]).standing, "revoked");
         let next = publish(&mut fleet, 0, "next");
         fleet.elapse(secs(60));
         assert!(!fleet.has_run(all[2], next) && fleet.has_run(all[3], next));
