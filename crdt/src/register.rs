@@ -10,8 +10,11 @@ use crate::record::Record;
 /// The kind of every record that is a register.
 pub const REGISTER: u16 = 4;
 
-/// Which of an author's registers.
+/// Which of an author's registers: below [`SLOTS`].
 pub type Slot = u16;
+
+/// How many registers one author may have in a space. Fixed, so that every node holds the same ones.
+pub const SLOTS: Slot = 64;
 
 /// The payload of a register record.
 pub fn payload(slot: Slot, value: &[u8]) -> Vec<u8> {
@@ -24,10 +27,11 @@ pub fn payload(slot: Slot, value: &[u8]) -> Vec<u8> {
 /// The slot and the value in a register record.
 ///
 /// # Errors
-/// [`BadBytes::Malformed`] if the payload has no slot.
+/// [`BadBytes::Malformed`] if the payload has no slot, or one out of bounds.
 pub fn read(record: &Record) -> Result<(Slot, &[u8]), BadBytes> {
     match record.payload().split_first_chunk::<2>() {
-        Some((slot, value)) => Ok((Slot::from_be_bytes(*slot), value)),
+        Some((slot, value)) if Slot::from_be_bytes(*slot) < SLOTS => Ok((Slot::from_be_bytes(*slot), value)),
+        Some(_) => Err(BadBytes::Malformed(format!("a register's slot is below {SLOTS}"))),
         None => Err(BadBytes::Malformed("a register without a slot".into())),
     }
 }

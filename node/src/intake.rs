@@ -15,7 +15,7 @@ use vigo_base::{Hash, PublicKey, SpannerId, Time, limits, time};
 use vigo_crdt::replica::{Form, Refusal};
 use vigo_crdt::{Record, Space, Statement, Unverified, Verdict, register};
 use vigo_spanner::spend::{FORK, SPEND, STATEMENT};
-use vigo_spanner::{ForkProof, SpendRecord, may_push};
+use vigo_spanner::{Act, ForkProof, SpendRecord, may_push};
 use vigo_swarm::frame::{Bytes, Frame, Head};
 use vigo_swarm::ids::ConnId;
 
@@ -114,12 +114,6 @@ impl Node {
         if !self.holds(unverified.space()) {
             return refused("a space that this node does not hold", false);
         }
-        if let Some(session) = from.and_then(|conn| self.sessions.get(&conn))
-            && let Err(denied) =
-                may_push(&session.who(), unverified.space(), &unverified.author(), self.here())
-        {
-            return refused(denied.to_string(), true);
-        }
         if self.replica.contains(unverified.space(), &unverified.key()) {
             return Verdict::Known;
         }
@@ -127,6 +121,11 @@ impl Node {
             Ok(record) => record,
             Err(e) => return refused(e.to_string(), true),
         };
+        if let Some(session) = from.and_then(|conn| self.sessions.get(&conn))
+            && let Err(denied) = may_push(&session.who(), record.space(), &record.author(), self.here())
+        {
+            return refused(denied.to_string(), true);
+        }
         let verdict = self.consider(now, from, record, &spanner, out);
         if verdict == Verdict::New
             && let Some(session) = from.and_then(|conn| self.sessions.get(&conn))
@@ -185,8 +184,16 @@ impl Node {
             }
             Shape::Spend => {
                 let spend = SpendRecord::read(record, spanner).map_err(|e| fault(e.to_string()))?;
-                let known = trust.admissions.statements().contains_key(&spend.spend().invite);
-                Ok(known.then_some(Form::Single))
+                let Some(said) = trust.admissions.statements().get(&spend.spend().invite) else {
+                    return Ok(None);
+                };
+                // Who is not listed can never spend: else any member could fill everybody's disk.
+                match &said.act {
+                    Ok(Act::Invite(invite)) if invite.spenders.contains(&record.author()) => {
+                        Ok(Some(Form::Single))
+                    }
+                    _ => Err(fault("a spend by a node that the invite does not list".into())),
+                }
             }
             Shape::Register => {
                 let (slot, value) = register::read(record).map_err(|e| fault(e.to_string()))?;
