@@ -171,6 +171,10 @@ impl Node {
             JoinAnswer::Refused(why) => {
                 let why = vigo_base::text::escaped(&why.chars().take(500).collect::<String>());
                 joining.trouble = Some(why.clone());
+                // Another bolt may have heard of an invite that this one has not: each is asked once.
+                if (joining.attempts as usize) < joining.addresses.len() {
+                    return out.push(Output::HangUp { conn, why: "another bolt is asked".into() });
+                }
                 joining.over = true;
                 out.push(Output::Emit(Event::JoinRefused { why }));
             }

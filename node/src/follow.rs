@@ -21,7 +21,7 @@ use vigo_swarm::frame::Frame;
 
 use crate::boot::meta;
 use crate::command::{Refusal, RefusalKind, Reply};
-use crate::io::{CommandId, Done, Effect, Event, Output};
+use crate::io::{CommandId, Done, Effect, Event, Failed, Output};
 use crate::node::{Node, Op, Out};
 
 /// A run that is under way.
@@ -42,6 +42,8 @@ pub(crate) struct Following {
     policy: Option<(Epoch, Option<Arc<Policy>>)>,
     /// Blobs that are being read.
     reading: BTreeSet<Hash>,
+    /// Those of them that the disk would not give: read again with the next chores.
+    pub unreadable: BTreeSet<Hash>,
     /// Why the head cannot be run, if so.
     pub trouble: Option<String>,
     running: Option<Running>,
@@ -96,14 +98,26 @@ impl Node {
         published.refused.is_none() || published.parents.iter().any(|p| self.config.get(p).is_none())
     }
 
-    fn ask_for_parents(&mut self, out: &mut Out) {
-        let missing: Vec<Hash> = self.config.missing().iter().take(64).copied().collect();
+    /// Asks for publishes that are named and not here. What counts for nothing is not reconciled, and not every
+    /// peer holds it: so another one is asked every time, until somebody has it.
+    pub(crate) fn ask_for_parents(&mut self, out: &mut Out) {
+        let missing: Vec<Hash> = self.missing_publishes().into_iter().take(64).collect();
         if missing.is_empty() {
             return;
         }
-        if let Some((conn, _)) = self.members().next() {
+        let members: Vec<_> = self.members().map(|(conn, _)| conn).collect();
+        if let Some(conn) = self.dice.pick(&members).copied() {
             self.send(conn, &Frame::Want(Space::config(), missing), out);
         }
+    }
+
+    /// Publishes that others are based on, or that a revoker had seen, and that are not here.
+    fn missing_publishes(&self) -> BTreeSet<Hash> {
+        let mut missing = self.config.missing().clone();
+        let revocations = self.trust.iter().flat_map(|t| t.authority.revocations());
+        let seen = revocations.flat_map(|r| &r.revoke.seen).filter(|seen| seen.space == Space::config());
+        missing.extend(seen.flat_map(|s| &s.heads).filter(|id| self.config.get(id).is_none()));
+        missing
     }
 
     /// The statements of config or settings by id. Cheap to clone: the statements are shared.
@@ -128,9 +142,13 @@ impl Node {
         }
     }
 
-    /// The floor goes down only when its publish is known and counts no more.
+    /// The floor goes down only when its publish is known and counts no more. While something is missing that a
+    /// revoker had seen, that cannot be told: a publish may yet turn out to lie in its past.
     fn raise_floor(&mut self) {
         let Some(floor) = self.following.floor else { return };
+        if !self.missing_publishes().is_empty() {
+            return;
+        }
         if self.config.get(&floor.id).is_some_and(|p| p.refused.is_some()) {
             self.following.floor = None;
         }
@@ -227,10 +245,16 @@ impl Node {
         let bytes = match result {
             Ok(bytes) => bytes,
             Err(why) => {
-                // Rotten or gone: it is fetched again from a peer.
                 let hash = self.hash_for(&op, &routes, at);
-                self.following.reading.remove(&hash);
-                self.blobs.held.remove(&hash);
+                if matches!(why, Failed::Local(_)) {
+                    // The disk failed us, the blob may be whole: it is read again with the next chores. Whoever
+                    // published may hold the only copy, and must not forget that it has it.
+                    self.following.unreadable.insert(hash);
+                } else {
+                    // Rotten or gone: it is fetched again from a peer.
+                    self.following.reading.remove(&hash);
+                    self.blobs.held.remove(&hash);
+                }
                 return self.note(format!("a blob of epoch {} cannot be read: {why:?}", at.epoch), out);
             }
         };
@@ -258,6 +282,15 @@ impl Node {
             self.note(trouble.clone(), out);
             self.following.trouble = Some(trouble.clone());
             self.finish_run(now, Some(at), aborted(trouble), true, out);
+        }
+    }
+
+    /// Reads once more what the disk would not give.
+    pub(crate) fn read_again(&mut self, now: Time, out: &mut Out) {
+        let unreadable = std::mem::take(&mut self.following.unreadable);
+        self.following.reading.retain(|hash| !unreadable.contains(hash));
+        if !unreadable.is_empty() {
+            self.follow(now, out);
         }
     }
 

@@ -97,7 +97,7 @@ impl Node {
         let (mut first, mut rest) = (VecDeque::new(), VecDeque::new());
         for bytes in records {
             // Damaged ones were dropped by the store, which checks ids.
-            let Ok(record) = Unverified::decode(&bytes).map(Unverified::trusted) else { continue };
+            let Ok(record) = Unverified::decode(&bytes).and_then(Unverified::trusted) else { continue };
             self.clock.hear(self.last, record.stamp());
             match *record.space() == Space::admissions() {
                 true => first.push_back(record),
@@ -177,6 +177,8 @@ impl Node {
         self.save_book(now, out);
         self.serve_requests(now, out);
         self.ask_holders(now, out);
+        self.ask_for_parents(out);
+        self.read_again(now, out);
         if self.members().next().is_none() && !self.dormant && self.trust.is_some() {
             // Peers of node.yaml whose keys nobody told us: their papers will say who they are.
             for (address, _) in self.options.peers.iter().filter(|(_, key)| key.is_none()) {

@@ -21,7 +21,7 @@ impl Machine {
     pub fn known(&self) -> Known {
         let mut known = Known::new();
         for bytes in self.disk.records.values() {
-            let Ok(record) = Unverified::decode(bytes).map(Unverified::trusted) else { continue };
+            let Ok(record) = Unverified::decode(bytes).and_then(Unverified::trusted) else { continue };
             let key = if record.kind() == STATEMENT { Hash::of(record.payload()) } else { record.id() };
             known.entry(record.space().clone()).or_default().insert(key);
         }

@@ -138,9 +138,7 @@ impl Fleet {
         let Some(at) = arrives.filter(|_| self.net.reaches(ix, peer)) else { return };
         let delay = at.since(now);
         self.post(delay, peer, Input::Frame { conn: other, bytes: frame.to_vec() });
-        if one_in(&mut self.dice, self.faults.replay)
-            && matches!(Frame::decode(frame), Ok(Frame::Push(_)))
-        {
+        if one_in(&mut self.dice, self.faults.replay) && matches!(Frame::decode(frame), Ok(Frame::Push(_))) {
             self.reach("replayed records");
             let late = delay + self.dice.below(secs(10));
             self.post(late, peer, Input::Frame { conn: other, bytes: frame.to_vec() });

@@ -345,7 +345,7 @@ impl Fleet {
             }
             Effect::ReadBlob { blob } => {
                 let found = self.machines[ix].disk.blobs.get(&blob.hash).map(|(_, bytes)| bytes.to_vec());
-                (millis(1), Done::Read(found.ok_or_else(|| Failed::Local("not here".into()))))
+                (millis(1), Done::Read(found.ok_or(Failed::Gone)))
             }
             Effect::DropBlobs { blobs } => {
                 blobs.iter().for_each(|hash| drop(self.machines[ix].disk.blobs.remove(hash)));

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use vigo_base::{Dice, Hash, Outbox, SecretKey, Time};
 use vigo_executors::FakeHost;
-use vigo_node::swarm::outline::{BlobRef, Outline};
+use vigo_node::boot::meta;
 use vigo_node::content_types::config::Epoch;
+use vigo_node::swarm::outline::{BlobRef, Outline};
 use vigo_node::{Boot, Event, Input, Join, Node, Options, Output, StoreOp};
 
 use crate::faults::Skew;
@@ -71,6 +72,8 @@ pub struct Machine {
     pub events: Vec<(Time, Event)>,
     /// The fleets' steps that this machine ran: epochs in order.
     pub epochs_run: Vec<u64>,
+    /// The publishes that it ran, in order: its floor at the end of each run.
+    pub ran: Vec<Epoch>,
     /// The heads of configuration that it saw, in order.
     pub heads: Vec<Epoch>,
     /// Its clock.
@@ -100,12 +103,20 @@ impl Machine {
             interval: Some(300),
             events: Vec::new(),
             epochs_run: Vec::new(),
+            ran: Vec::new(),
             heads: Vec::new(),
             clock: Skew::default(),
             withholds: false,
             lies: false,
             inbox: None,
         }
+    }
+
+    /// The publish that its disk says was run last.
+    fn floor(&self) -> Option<Epoch> {
+        let (epoch, id) = self.disk.meta.get(meta::FLOOR)?.split_first_chunk::<8>()?;
+        let id = <[u8; 32]>::try_from(id).ok()?;
+        Some(Epoch { epoch: u64::from_be_bytes(*epoch), id: Hash(id) })
     }
 
     /// Whether it runs.
@@ -151,6 +162,7 @@ impl Machine {
     pub(crate) fn note(&mut self, now: Time, event: Event) {
         if let Event::Ran { epoch, .. } = &event {
             self.epochs_run.push(*epoch);
+            self.ran.extend(self.floor());
         }
         if let Event::Epoch { epoch, id } = event {
             self.heads.push(Epoch { epoch, id });

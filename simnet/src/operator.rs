@@ -61,7 +61,9 @@ impl Fleet {
         let token = self.invite(at, name, kind);
         let ix = self.add(name);
         self.enrol(ix, token, name);
-        assert!(self.until(secs(30), |f| f.has_joined(ix)).is_some(), "{name} does not join");
+        if self.until(secs(30), |f| f.has_joined(ix)).is_none() {
+            panic!("{name} does not join\n{}", self.report());
+        }
         self.restart_joined(ix);
         ix
     }

@@ -284,7 +284,12 @@ fn failed_fetch(error: &FetchError) -> Failed {
 }
 
 fn failed_here(error: &BlobError) -> Failed {
-    Failed::Local(error.to_string())
+    match error {
+        // Gone for good: to be fetched again. All else may pass, and what is on the disk is not forgotten for it.
+        BlobError::Unknown { .. } => Failed::Gone,
+        BlobError::Rotten { .. } => Failed::BadContent(error.to_string()),
+        _ => Failed::Local(error.to_string()),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -104,7 +104,10 @@ impl Sum {
 
     fn settled(&mut self, percent: usize) -> u64 {
         self.settled.sort_unstable();
-        self.settled.get((self.settled.len() * percent / 100).min(self.settled.len().saturating_sub(1))).copied().unwrap_or(0)
+        self.settled
+            .get((self.settled.len() * percent / 100).min(self.settled.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or(0)
     }
 }
 
@@ -116,7 +119,10 @@ fn random_lives_are_safe_and_settle() {
     let (p50, p99) = (sum.settled(50), sum.settled(99));
     println!(
         "R1 | {count} lives in {:?} | {:.1} fleet-hours, {} events | settled p50 {p50} ms, p99 {p99} ms | {:?}",
-        began.elapsed(), sum.fleet_hours, sum.events, sum.reached
+        began.elapsed(),
+        sum.fleet_hours,
+        sum.events,
+        sum.reached
     );
     assert!(sum.failed.is_empty(), "seeds {:?} failed; {}", sum.failed, again(sum.failed[0]));
     let missed: Vec<_> = MUST_REACH.iter().filter(|what| !sum.reached.contains_key(*what)).collect();
