@@ -137,7 +137,7 @@ impl Fleet {
     pub fn all_have_peers(&self, peers: usize) {
         let all = self.running();
         wait::until("everyone has peers", PATIENCE, || {
-            let few = |name: &&String| self.look(name).map_or(true, |s| s.peers < peers);
+            let few = |name: &&String| self.look(name).is_none_or(|s| s.peers < peers);
             let lonely: Vec<&String> = all.iter().filter(few).collect();
             if lonely.is_empty() { Ok(()) } else { Err(format!("too few peers: {lonely:?}")) }
         });

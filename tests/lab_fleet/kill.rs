@@ -179,6 +179,9 @@ impl Story {
         let last = fleet.publish("bolt1", "last");
         fleet.arrives(&all, "last", last.returned, secs(60));
         fleet.converged(&all, &last.id, PATIENCE);
+        for name in all {
+            assert!(self.fleet.is_running(name), "{name} has ended: {}", self.fleet.log(name));
+        }
     }
 }
 
