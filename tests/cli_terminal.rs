@@ -82,10 +82,16 @@ impl Drop for Terminal {
 #[test]
 fn a_passphrase_is_asked_for_and_not_shown() {
     let mut room = Room::new();
-    let mut init =
-        Terminal::new(&room, "init --name bolt1 --operator alice --key operator.key --state bolt1");
+    let line = "init --name bolt1 --operator alice --key operator.key --state bolt1";
+    let mut init = Terminal::new(&room, line);
     init.sees("A passphrase for the operator's key: ", 1);
-    init.types("correct horse\n");
+    init.types("half a pass\u{3}");
+    let (code, shown) = init.ends();
+    assert!(code == 130 && !room.path("operator.key").exists(), "Ctrl-C makes nothing: {shown}");
+
+    let mut init = Terminal::new(&room, line);
+    init.sees("A passphrase for the operator's key: ", 1);
+    init.types("correct hirs\u{7f}\u{7f}\u{7f}orse\n");
     init.sees("The same again: ", 1);
     init.types("correct horse\n");
     let (code, shown) = init.ends();

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use serde::Serialize;
 use vigo_base::text::escaped;
 use zeroize::Zeroizing;
@@ -22,6 +22,9 @@ use crate::exit::{Exit, Failure};
 const QUIET: Duration = Duration::from_millis(300);
 /// Bytes of an answer or of a passphrase file's first line.
 const LINE_BYTES: u64 = 4096;
+
+/// The code of a program that was interrupted.
+const INTERRUPTED: i32 = 130;
 
 /// How to print.
 #[derive(Debug, Clone, Copy)]
@@ -177,30 +180,59 @@ pub fn confirm(question: &str, instead: &str) -> Result<bool, Failure> {
     Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "yes" | "y"))
 }
 
-/// Asks for a secret on the terminal, without showing it.
+/// Asks for a secret on the terminal, without showing it. Ctrl-C ends the program with 130, with the terminal as it
+/// was: signals are keys while the terminal is silent.
 ///
 /// # Errors
 /// [`Failure`] when there is no terminal, with `instead`.
 pub fn secret(prompt: &str, instead: &str) -> Result<Zeroizing<String>, Failure> {
     let opened = OpenOptions::new().read(true).write(true).open("/dev/tty");
     let Ok(mut tty) = opened else {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("{prompt} is needed, and there is no terminal to ask on"),
-        )
-        .hint(instead));
+        let what = format!("{prompt} is needed, and there is no terminal to ask on");
+        return Err(Failure::new(Exit::Usage, what).hint(instead));
     };
     let before = tcgetattr(&tty).map_err(|e| terminal_trouble(&e.into()))?;
     let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    silent.local_modes.insert(LocalModes::ECHONL | LocalModes::ICANON);
+    silent.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+    silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+    silent.special_codes[SpecialCodeIndex::VTIME] = 0;
     tcsetattr(&tty, OptionalActions::Flush, &silent).map_err(|e| terminal_trouble(&e.into()))?;
-    let asked = write!(tty, "{prompt}: ").and_then(|()| tty.flush()).and_then(|()| first_line(&tty));
+    let asked = write!(tty, "{prompt}: ").and_then(|()| tty.flush()).and_then(|()| typed(&tty));
     // Whatever happened, the terminal shows again what is typed.
     let restored = tcsetattr(&tty, OptionalActions::Flush, &before);
+    // The key that ended the line was not shown either.
+    let _ = writeln!(tty);
     let line = asked.map_err(|e| terminal_trouble(&e))?;
     restored.map_err(|e| terminal_trouble(&e.into()))?;
-    Ok(line)
+    line.ok_or_else(|| std::process::exit(INTERRUPTED))
+}
+
+/// What is typed up to the end of a line, key by key; none for Ctrl-C.
+fn typed(mut keys: impl Read) -> io::Result<Option<Zeroizing<String>>> {
+    // As large as it may become at once, so that no copy is left behind by growing.
+    let mut line = Zeroizing::new(String::with_capacity(LINE_BYTES as usize + 4));
+    let mut letter = Zeroizing::new(Vec::with_capacity(4));
+    let mut key = [0];
+    while keys.read(&mut key)? == 1 {
+        match key[0] {
+            b'\n' | b'\r' | 0x04 => break,
+            0x03 => return Ok(None),
+            0x08 | 0x7f => drop(line.pop()),
+            0x15 => line.clear(),
+            byte => {
+                letter.push(byte);
+                if let Ok(text) = std::str::from_utf8(&letter) {
+                    if line.len() < LINE_BYTES as usize {
+                        line.push_str(text);
+                    }
+                    letter.clear();
+                } else if letter.len() >= 4 {
+                    letter.clear();
+                }
+            }
+        }
+    }
+    Ok(Some(line))
 }
 
 /// The first line of a file that holds a passphrase.
@@ -232,6 +264,17 @@ fn terminal_trouble(error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_typed_can_be_mended() {
+        let line = |keys: &str| typed(keys.as_bytes()).unwrap().map(|line| line.to_string());
+        assert_eq!(line("correct\nhorse"), Some("correct".into()));
+        assert_eq!(line("gr\u{fc}x\u{7f}n\r"), Some("gr\u{fc}n".into()));
+        assert_eq!(line("\u{fc}\u{7f}\u{7f}a\n"), Some("a".into()));
+        assert_eq!(line("wrong\u{15}right\n"), Some("right".into()));
+        assert_eq!(line("oops\u{3}"), None);
+        assert_eq!(line(&"x".repeat(10_000)).map(|l| l.len()), Some(LINE_BYTES as usize));
+    }
 
     #[test]
     fn tables_are_aligned_and_cells_escaped() {
