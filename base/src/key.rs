@@ -102,6 +102,26 @@ impl PublicKey {
         self.verify_raw(&domain.message(spanner, message), signature)
     }
 
+    /// The key with these bytes, if it signed this message: [`PublicKey::from_bytes`] and [`PublicKey::verify`] in
+    /// one, which looks at the curve point once.
+    ///
+    /// # Errors
+    /// [`BadSignature`] when the bytes are no key that may sign, or the signature does not hold.
+    pub fn that_signed(
+        bytes: [u8; 32],
+        domain: Domain,
+        spanner: &SpannerId,
+        message: &[u8],
+        signature: &Signature,
+    ) -> Result<PublicKey, BadSignature> {
+        let key = VerifyingKey::from_bytes(&bytes).map_err(|_| BadSignature::WeakKey)?;
+        if key.is_weak() {
+            return Err(BadSignature::WeakKey);
+        }
+        strictly(&key, &domain.message(spanner, message), signature)?;
+        Ok(PublicKey(bytes))
+    }
+
     /// [`PublicKey::verify`] over the bare message. Public so that test vectors, which have no domain, go
     /// through the same check; nothing else calls it.
     ///
@@ -110,8 +130,7 @@ impl PublicKey {
     #[doc(hidden)]
     pub fn verify_raw(&self, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
         let key = VerifyingKey::from_bytes(&self.0).map_err(|_| BadSignature::WeakKey)?;
-        key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0))
-            .map_err(|_| BadSignature::Mismatch)
+        strictly(&key, message, signature)
     }
 
     /// The first twelve hex digits, for people.
@@ -127,6 +146,12 @@ impl PublicKey {
         let h = hex::encode(&b[..16]);
         format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
     }
+}
+
+/// The one call of the library's check.
+fn strictly(key: &VerifyingKey, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
+    let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+    key.verify_strict(message, &signature).map_err(|_| BadSignature::Mismatch)
 }
 
 impl SecretKey {
@@ -249,6 +274,9 @@ mod tests {
         assert_eq!(check(Domain::Beacon, &ours, b"m"), Err(BadSignature::Mismatch));
         assert_eq!(check(Domain::Record, &theirs, b"m"), Err(BadSignature::Mismatch));
         assert_eq!(check(Domain::Record, &ours, b"n"), Err(BadSignature::Mismatch));
+        let bytes = *key.public().as_bytes();
+        let signed = |m: &[u8]| PublicKey::that_signed(bytes, Domain::Record, &ours, m, &signature);
+        assert_eq!((signed(b"m"), signed(b"n")), (Ok(key.public()), Err(BadSignature::Mismatch)));
         let other = SecretKey::from_seed([2; 32]).public();
         assert_eq!(other.verify(Domain::Record, &ours, b"m", &signature), Err(BadSignature::Mismatch));
     }
@@ -259,6 +287,9 @@ mod tests {
         identity[0] = 1;
         assert_eq!(PublicKey::from_bytes(identity), Err(BadSignature::WeakKey));
         assert_eq!(PublicKey::from_bytes([0; 32]), Err(BadSignature::WeakKey));
+        let signature = SecretKey::from_seed([1; 32]).sign(Domain::Record, &SpannerId::default(), b"m");
+        let weak = PublicKey::that_signed(identity, Domain::Record, &SpannerId::default(), b"m", &signature);
+        assert_eq!(weak, Err(BadSignature::WeakKey));
         assert!(hex::encode(identity).parse::<PublicKey>().is_err());
         assert!(crate::codec::decode::<PublicKey>(&crate::codec::encode(&Hash(identity)), 64).is_err());
     }

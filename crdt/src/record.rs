@@ -55,7 +55,6 @@ fn hex(bytes: &[u8; 32]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Parts {
     space: Space,
-    author: PublicKey,
     seq: u64,
     kind: u16,
     stamp: Stamp,
@@ -65,13 +64,19 @@ struct Parts {
     bytes: Arc<[u8]>,
 }
 
-/// Bytes that follow the envelope, with a signature that nobody has checked.
+/// Bytes that follow the envelope, with an author and a signature that nobody has looked at.
 #[derive(Debug, Clone)]
-pub struct Unverified(Parts);
+pub struct Unverified {
+    author: [u8; 32],
+    parts: Parts,
+}
 
 /// A record whose signature holds. Cheap to clone: the bytes are shared.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Record(Parts);
+pub struct Record {
+    author: PublicKey,
+    parts: Parts,
+}
 
 impl Unverified {
     /// Reads the envelope. Checks sizes and the encoding, not the signature.
@@ -91,8 +96,7 @@ impl Unverified {
         let space = rest.split_off(..usize::from(space_len)).ok_or(BadRecord::Malformed("cut short"))?;
         let space = std::str::from_utf8(space).ok().and_then(|s| s.parse().ok());
         let space = space.ok_or(BadRecord::Malformed("not a space"))?;
-        let key = take::<32>(&mut rest)?;
-        let author = PublicKey::from_bytes(key).map_err(|why| BadRecord::Signature { author: key, why })?;
+        let author = take::<32>(&mut rest)?;
         let seq = u64::from_be_bytes(take(&mut rest)?);
         let kind = u16::from_be_bytes(take(&mut rest)?);
         let length = u32::from_be_bytes(take(&mut rest)?) as usize;
@@ -105,17 +109,18 @@ impl Unverified {
         let stamp = Stamp(u64::from_be_bytes(take(&mut rest)?));
         let payload_at = bytes.len() - rest.len();
         let id = Hash::of(bytes);
-        Ok(Unverified(Parts { space, author, seq, kind, stamp, payload_at, id, bytes: bytes.into() }))
+        let parts = Parts { space, seq, kind, stamp, payload_at, id, bytes: bytes.into() };
+        Ok(Unverified { author, parts })
     }
 
     /// The id the record has if its signature holds.
     pub fn id(&self) -> Hash {
-        self.0.id
+        self.parts.id
     }
 
     /// Under what a [`crate::Replica`] would file it: a statement's own id, or the record's.
     pub fn key(&self) -> Hash {
-        let parts = &self.0;
+        let parts = &self.parts;
         if parts.kind == crate::statement::STATEMENT {
             Hash::of(&parts.bytes[parts.payload_at..parts.bytes.len() - SIGNATURE])
         } else {
@@ -125,33 +130,33 @@ impl Unverified {
 
     /// The space it claims to be of.
     pub fn space(&self) -> &Space {
-        &self.0.space
+        &self.parts.space
     }
 
-    /// Who is said to have signed it.
-    pub fn author(&self) -> PublicKey {
-        self.0.author
-    }
-
-    /// Checks the signature.
+    /// Checks the author's key and the signature.
     ///
     /// # Errors
-    /// [`BadRecord::Signature`] if it does not hold for this fleet.
+    /// [`BadRecord::Signature`] if they do not hold for this fleet.
     pub fn verify(self, spanner: &SpannerId) -> Result<Record, BadRecord> {
-        let parts = self.0;
+        let Unverified { author, parts } = self;
         let at = parts.bytes.len() - SIGNATURE;
         let mut signature = [0; SIGNATURE];
         signature.copy_from_slice(&parts.bytes[at..]);
-        let checked = parts.author.verify(Domain::Record, spanner, &parts.bytes[..at], &Signature(signature));
-        match checked {
-            Ok(()) => Ok(Record(parts)),
-            Err(why) => Err(BadRecord::Signature { author: *parts.author.as_bytes(), why }),
+        let message = &parts.bytes[..at];
+        match PublicKey::that_signed(author, Domain::Record, spanner, message, &Signature(signature)) {
+            Ok(author) => Ok(Record { author, parts }),
+            Err(why) => Err(BadRecord::Signature { author, why }),
         }
     }
 
-    /// Takes a record from our own store without checking its signature again. The store checks the id.
-    pub fn trusted(self) -> Record {
-        Record(self.0)
+    /// Takes a record from our own store without checking its signature again: the store checks the id.
+    ///
+    /// # Errors
+    /// [`BadRecord::Signature`] if the author's key is none that may sign.
+    pub fn trusted(self) -> Result<Record, BadRecord> {
+        let Unverified { author, parts } = self;
+        let key = PublicKey::from_bytes(author).map_err(|why| BadRecord::Signature { author, why })?;
+        Ok(Record { author: key, parts })
     }
 }
 
@@ -202,54 +207,55 @@ impl Record {
         let signature = key.sign(Domain::Record, spanner, &bytes);
         bytes.extend_from_slice(&signature.0);
         let id = Hash::of(&bytes);
-        Ok(Record(Parts { space, author, seq, kind, stamp, payload_at, id, bytes: bytes.into() }))
+        let parts = Parts { space, seq, kind, stamp, payload_at, id, bytes: bytes.into() };
+        Ok(Record { author, parts })
     }
 
     /// SHA-256 of the encoded record.
     pub fn id(&self) -> Hash {
-        self.0.id
+        self.parts.id
     }
 
     /// The space it is of.
     pub fn space(&self) -> &Space {
-        &self.0.space
+        &self.parts.space
     }
 
     /// The node that signed it.
     pub fn author(&self) -> PublicKey {
-        self.0.author
+        self.author
     }
 
     /// Its place among the author's records of this space, from 1.
     pub fn seq(&self) -> u64 {
-        self.0.seq
+        self.parts.seq
     }
 
     /// What the payload is; each space has its own kinds.
     pub fn kind(&self) -> u16 {
-        self.0.kind
+        self.parts.kind
     }
 
     /// When the author says it was made. Decides nothing.
     pub fn stamp(&self) -> Stamp {
-        self.0.stamp
+        self.parts.stamp
     }
 
     /// What it says.
     pub fn payload(&self) -> &[u8] {
-        &self.0.bytes[self.0.payload_at..self.0.bytes.len() - SIGNATURE]
+        &self.parts.bytes[self.parts.payload_at..self.parts.bytes.len() - SIGNATURE]
     }
 
     /// The encoded record with its signature.
     pub fn bytes(&self) -> &Arc<[u8]> {
-        &self.0.bytes
+        &self.parts.bytes
     }
 }
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts { space, author, seq, kind, id, .. } = &self.0;
-        write!(f, "Record({space} {author:?}#{seq} kind {kind} {id:?})")
+        let Parts { space, seq, kind, id, .. } = &self.parts;
+        write!(f, "Record({space} {:?}#{seq} kind {kind} {id:?})", self.author)
     }
 }
 
