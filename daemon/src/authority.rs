@@ -94,9 +94,8 @@ impl Authority {
         let (_, loaded) = Store::open(path, Seal::new(&*key.seed()))?;
         let spanner = fleet_of(loaded.meta.get(meta::SPANNER)).ok_or_else(none)?;
         let admissions = Space::admissions();
-        let of_admissions = |bytes: &[u8]| {
-            Unverified::decode(bytes).is_ok_and(|record| *record.space() == admissions)
-        };
+        let of_admissions =
+            |bytes: &[u8]| Unverified::decode(bytes).is_ok_and(|record| *record.space() == admissions);
         let records = loaded.records.iter().filter(|(_, bytes)| of_admissions(bytes));
         Ok(Authority { spanner, records: records.map(|(_, bytes)| bytes.to_vec()).collect() })
     }
