@@ -137,19 +137,31 @@ impl fmt::Display for Target {
     }
 }
 
-/// Whether `text` matches `glob` (`*`, `?`), upper and lower case alike. Linear in `text` for each star.
+/// Whether `text` matches `glob` (`*`, `?`), upper and lower case alike (ASCII). Linear in `text` for each star;
+/// takes no memory for names, which are ASCII.
 pub fn glob_matches(glob: &str, text: &str) -> bool {
-    let glob: Vec<char> = glob.chars().map(|c| c.to_ascii_lowercase()).collect();
-    let text: Vec<char> = text.chars().map(|c| c.to_ascii_lowercase()).collect();
+    if glob.is_ascii() && text.is_ascii() {
+        return matches_items(glob.as_bytes(), text.as_bytes(), |b| b.to_ascii_lowercase(), (b'*', b'?'));
+    }
+    let (glob, text): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
+    matches_items(&glob, &text, |c| c.to_ascii_lowercase(), ('*', '?'))
+}
+
+fn matches_items<T: Copy + PartialEq>(
+    glob: &[T],
+    text: &[T],
+    lower: impl Fn(T) -> T,
+    (many, one): (T, T),
+) -> bool {
     let (mut g, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match glob.get(g) {
-            Some('*') => {
+            Some(c) if *c == many => {
                 star = Some((g, t));
                 g += 1;
             }
-            Some(c) if *c == '?' || *c == text[t] => {
+            Some(c) if *c == one || lower(*c) == lower(text[t]) => {
                 g += 1;
                 t += 1;
             }
@@ -163,7 +175,7 @@ pub fn glob_matches(glob: &str, text: &str) -> bool {
             },
         }
     }
-    glob[g..].iter().all(|c| *c == '*')
+    glob[g..].iter().all(|c| *c == many)
 }
 
 #[cfg(test)]
@@ -187,6 +199,7 @@ mod tests {
         }
         assert!(glob_matches("web*.prod.*", "web01.prod.example.com"));
         assert!(!glob_matches("web*.prod.*", "web01.staging.example.com"));
+        assert!(glob_matches("gr?n*", "GR\u{fc}N-1") && !glob_matches("gr?n", "gr\u{fc}nn"));
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn only_who_is_listed_fills_the_list_of_spends() {
     let invite = {
         // The invite by which the envoy itself came in: everybody knows it.
         let spent = rig.bolt.disk.records.values().find_map(|bytes| {
-            let record = vigo_node::crdt::Unverified::decode(bytes).ok()?.trusted();
+            let record = vigo_node::crdt::Unverified::decode(bytes).ok()?.trusted().ok()?;
             let spend = vigo_node::spanner::SpendRecord::read(&record, &rig.spanner).ok()?;
             (spend.spend().node == key(20).public()).then(|| spend.spend().invite)
         });
