@@ -7,7 +7,8 @@
 
 use vigo_base::time::{Micros, secs};
 use vigo_base::{Dice, Time};
-use vigo_node::swarm::frame::Frame;
+use vigo_node::boot::meta;
+use vigo_node::swarm::frame::{Bytes, Frame, Hello, VERSION};
 use vigo_node::swarm::ids::ConnId;
 use vigo_node::{Failed, Input};
 
@@ -108,6 +109,43 @@ impl Fleet {
             self.post(there, peer, Input::PeerDown { conn: other, why: "timed out".into() });
         }
         broken
+    }
+
+    /// Takes a member's node away and plays it by hand: connects to these nodes and shows them its papers.
+    pub fn play_by_hand(&mut self, ix: Ix, targets: &[Ix]) -> Vec<ConnId> {
+        self.kill(ix);
+        self.elapse(secs(2));
+        self.machines[ix].inbox = Some(Vec::new());
+        let papers = self.machines[ix].disk.meta.get(meta::PAPERS).cloned().unwrap_or_default();
+        let hello = Hello {
+            version: VERSION,
+            papers: Bytes::from(papers),
+            addresses: Vec::new(),
+            digests: Vec::new(),
+            your_heads: Vec::new(),
+        };
+        let frame = Frame::Hello(hello).encode();
+        let conns: Vec<ConnId> = targets.iter().map(|target| self.connect_by_hand(ix, *target)).collect();
+        conns.iter().for_each(|conn| self.send(ix, *conn, &frame));
+        self.elapse(secs(1));
+        conns
+    }
+
+    /// Whether a connection between two machines stands.
+    pub fn is_connected(&self, a: Ix, b: Ix) -> bool {
+        self.net.of(a).iter().any(|(_, (peer, _))| *peer == b)
+    }
+
+    /// Another fleet of machines with the same keys and disks, all switched off.
+    pub fn copy_of_disks(&self, seed: u64) -> Fleet {
+        let mut copy = Fleet::new(seed);
+        (copy.operator, copy.recovery) = (self.operator.clone(), self.recovery.clone());
+        for (ix, machine) in self.machines.iter().enumerate() {
+            copy.add(&machine.name);
+            copy.machines[ix].key = machine.key.clone();
+            copy.machines[ix].disk = machine.disk.clone();
+        }
+        copy
     }
 
     /// A member played by hand connects to a node; gives its end of the connection.

@@ -62,7 +62,8 @@ pub struct Machine {
     pub(crate) partial: BTreeMap<Hash, (Outline, BTreeMap<u32, Arc<[u8]>>)>,
     pub(crate) addresses: Vec<String>,
     pub(crate) peers: Vec<String>,
-    pub(crate) join: Option<Join>,
+    /// How it joins, if it has not.
+    pub join: Option<Join>,
     /// Which start this is: what was scheduled for an earlier one is void.
     pub(crate) life: u64,
     pub(crate) wake_at: Option<Time>,

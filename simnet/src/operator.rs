@@ -13,6 +13,7 @@ use vigo_node::stacks::{SourceTree, compile};
 use vigo_node::{Command, Event, Founding, Input, Join, Refusal, Reply, found};
 
 use crate::machine::Power;
+use crate::net::Net;
 use crate::{Fleet, Ix};
 
 /// A tree of one configcrate that writes a file, for every machine.
@@ -225,6 +226,16 @@ impl Fleet {
     /// Whether a machine was told that it cannot join.
     pub fn join_refused(&self, ix: Ix) -> bool {
         matches!(self.machines[ix].events.last(), Some((_, Event::JoinRefused { .. })))
+    }
+
+    /// The secret key of a machine: for whoever plays it by hand.
+    pub fn secret(&self, ix: Ix) -> SecretKey {
+        self.machines[ix].key.clone()
+    }
+
+    /// Where a machine listens.
+    pub fn address(&self, ix: Ix) -> String {
+        Net::address(ix)
     }
 
     /// The public key of a machine.

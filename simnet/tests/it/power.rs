@@ -1,1 +1,103 @@
-//! Placeholder.
+//! Power: machines that lose it between any two outputs, and disks that come from the past (R4).
+
+use vigo_base::time::{mins, secs};
+use vigo_node::spanner::NodeKind;
+use vigo_simnet::{Fleet, Ix, Power};
+
+use crate::stories::{fleet, publish, twice};
+
+/// A machine joins a bolt and both converge on a publish, while `who` loses power once, after `outputs` outputs.
+/// Gives whether the plug was really pulled.
+fn join_and_publish(who: Ix, outputs: u64) -> bool {
+    let mut fleet = Fleet::new(40 + who as u64);
+    fleet.found("bolt1");
+    let token = fleet.invite(0, "web01", NodeKind::Envoy);
+    let web = fleet.add("web01");
+    let alice = fleet.operator.clone();
+    let mut lives = 0;
+    fleet.kill_after(who, outputs);
+    fleet.enrol(web, token, "web01");
+    let mut tend = |f: &mut Fleet| {
+        for ix in [0, web] {
+            if f.machine(ix).power() == Power::Off {
+                lives += 1;
+                f.start(ix);
+            }
+        }
+        if f.join_refused(web) {
+            f.kill(web);
+            f.start(web);
+        }
+    };
+    let joined = fleet.until_every(secs(1), mins(2), |f| {
+        tend(f);
+        f.has_joined(web)
+    });
+    assert!(joined.is_some(), "{who} after {outputs}: never joined\n{}", fleet.report());
+    fleet.restart_joined(web);
+    let mut acknowledged = None;
+    for text in 1..20 {
+        if let Some(p) = fleet.try_publish(who, &alice, &format!("v{text}")).filter(|p| p.acked) {
+            acknowledged = Some((p.at, text));
+            break;
+        }
+        fleet.elapse(secs(2));
+        tend(&mut fleet);
+    }
+    let (at, text) = acknowledged.unwrap_or_else(|| panic!("{who} after {outputs}: cannot publish"));
+    let text = format!("v{text}\n");
+    let done = fleet.until_every(secs(1), mins(3), |f| {
+        tend(f);
+        [0, web].iter().all(|ix| f.has_run(*ix, at) && f.file(*ix, "/etc/motd").as_deref() == Some(&text))
+    });
+    assert!(done.is_some(), "{who} after {outputs}: what was acknowledged is lost\n{}", fleet.report());
+    let rows = fleet.members(0);
+    assert!(rows.iter().all(|m| m.state == "active") && rows.len() == 4, "{who} after {outputs}: {rows:?}");
+    lives > 0
+}
+
+fn at_every_output(who: Ix, at_least: u64) {
+    let mut outputs = 0;
+    while join_and_publish(who, outputs) {
+        outputs += 1;
+    }
+    assert!(outputs >= at_least, "only {outputs} outputs were reached");
+}
+
+#[test]
+fn a_bolt_loses_power_at_every_output() {
+    at_every_output(0, 40);
+}
+
+#[test]
+fn an_envoy_loses_power_at_every_output() {
+    at_every_output(1, 40);
+}
+
+#[test]
+fn a_bolt_with_an_old_disk_forgets_nobody() {
+    twice(42, |seed| {
+        let (mut fleet, all) = fleet(seed, 2, 1);
+        let old = fleet.machine(1).disk.clone();
+        let joined = fleet.join(1, "web08", NodeKind::Envoy);
+        let first = publish(&mut fleet, 1, "first");
+        fleet.elapse(mins(2));
+        fleet.kill(1);
+        fleet.machine_mut(1).disk = old;
+        fleet.elapse(secs(5));
+        fleet.start(1);
+        fleet.elapse(secs(20));
+        let after = fleet.join(1, "web09", NodeKind::Envoy);
+        let second = publish(&mut fleet, 1, "second");
+        assert_eq!((first.epoch, second.epoch), (1, 2));
+        fleet.elapse(mins(2));
+        for bolt in [0, 1] {
+            let rows = fleet.members(bolt);
+            assert!(rows.iter().all(|m| m.state == "active") && rows.len() == 7, "{rows:?}");
+        }
+        for ix in [0, 1, all[2], joined, after] {
+            assert!(fleet.has_run(ix, second), "{ix}\n{}", fleet.report());
+        }
+        fleet
+    });
+}

@@ -11,7 +11,7 @@ use vigo_simnet::{Outcome, Scenario, Size};
 
 /// Seeds of a test run, and of those the ones that are lived twice.
 const SEEDS: u64 = 200;
-const TWICE: u64 = 25;
+const TWICE: u64 = 12;
 
 /// What every set of lives must have reached, or the test tests less than it says.
 const MUST_REACH: &[&str] = &[

@@ -10,13 +10,13 @@ const CRATE: &str = "name: motd\nresources:\n  - name: motd\n    type: file\n   
 const ENVOYS: &str = "envoys:\n  - match: \"*\"\n    configcrates: [motd]\n";
 
 /// Publishes a motd through a machine.
-fn publish(fleet: &mut Fleet, at: Ix, text: &str) -> Epoch {
+pub(crate) fn publish(fleet: &mut Fleet, at: Ix, text: &str) -> Epoch {
     let motd = CRATE.replace("TEXT", text);
     fleet.publish(at, &[("configcrates/motd.vgo", &motd), ("envoys.vgo", ENVOYS)])
 }
 
 /// A fleet of so many bolts and envoys.
-fn fleet(seed: u64, bolts: usize, envoys: usize) -> (Fleet, Vec<Ix>) {
+pub(crate) fn fleet(seed: u64, bolts: usize, envoys: usize) -> (Fleet, Vec<Ix>) {
     let mut fleet = Fleet::new(seed);
     let mut all = vec![fleet.found("bolt1")];
     for n in 2..=bolts {
@@ -30,12 +30,12 @@ fn fleet(seed: u64, bolts: usize, envoys: usize) -> (Fleet, Vec<Ix>) {
 }
 
 /// Tells a story twice and compares the traces.
-fn twice(seed: u64, story: impl Fn(u64) -> Fleet) {
+pub(crate) fn twice(seed: u64, story: impl Fn(u64) -> Fleet) {
     let (first, second): (Hash, Hash) = (story(seed).trace(), story(seed).trace());
     assert_eq!(first, second, "the same seed {seed} told two stories");
 }
 
-fn all_run(fleet: &Fleet, who: &[Ix], at: Epoch) -> bool {
+pub(crate) fn all_run(fleet: &Fleet, who: &[Ix], at: Epoch) -> bool {
     who.iter().all(|ix| fleet.has_run(*ix, at))
 }
 
