@@ -475,7 +475,7 @@ pub fn faketime() -> Option<PathBuf> {
 /// it can be seen later what was ever run.
 fn tree(stacks: &Path, marker: &str) {
     let mut crates = String::from(
-        "name: base\ndefaults: {mode: \"0644\"}\nresources:\n\
+        "name: base\nvars: {group: none}\ndefaults: {mode: \"0644\"}\nresources:\n\
          \x20 - {name: etc, type: directory, target_path: /etc, mode: \"0755\"}\n\
          \x20 - {name: srv, type: directory, target_path: /srv, mode: \"0755\"}\n",
     );
@@ -484,15 +484,20 @@ fn tree(stacks: &Path, marker: &str) {
     );
     for n in 1..=6 {
         crates += &format!(
-            "  - {{name: part{n}, type: file, target_path: /srv/part{n}, content: \"{n} of {marker} on {{{{ .Traits.kernel.release }}}}\", depends_on: [srv]}}\n"
+            "  - {{name: part{n}, type: file, target_path: /srv/part{n}, content: \"{n} of {marker} for {{{{ .Vars.group }}}} on {{{{ .Traits.kernel.release }}}}\", depends_on: [srv]}}\n"
         );
     }
     // Last, so that whoever has it has the rest.
     crates += &format!(
         "  - name: release\n    type: file\n    target_path: /etc/release\n    content: \"{marker}\\n\"\n    depends_on: [etc, seen, part1, part2, part3, part4, part5, part6]\n"
     );
-    let hosts = "envoys:\n  - {match: \"*\", configcrates: [base]}\n";
-    for (path, text) in [("configcrates/base.vgo", crates.as_str()), ("hosts.vgo", hosts)] {
+    // Several policies, so that nobody has those of all others by having its own.
+    let mut hosts = String::from("envoys:\n");
+    for pattern in ["bolt*", "*1", "*2", "*"] {
+        hosts +=
+            &format!("  - {{match: \"{pattern}\", configcrates: [base], vars: {{group: \"{pattern}\"}}}}\n");
+    }
+    for (path, text) in [("configcrates/base.vgo", crates.as_str()), ("hosts.vgo", hosts.as_str())] {
         let path = stacks.join(path);
         fs::create_dir_all(path.parent().expect("below the tree")).expect("directories");
         fs::write(path, text).expect("a file");
