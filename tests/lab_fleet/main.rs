@@ -15,6 +15,7 @@ mod kill;
 mod nat;
 mod offline;
 mod operators;
+mod partition;
 mod rollout;
 mod strangers;
 mod trust;

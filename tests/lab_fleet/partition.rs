@@ -1,0 +1,119 @@
+//! A partition in which much is written on both sides: when it heals, everybody comes to hold all of it.
+//!
+//! What is written are fleet settings, signed in this process: a command for each would measure the commands.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use vigo_base::SecretKey;
+use vigo_daemon::client::blocking::Client;
+use vigo_daemon::node::command::{Command, Reply};
+use vigo_daemon::operator::{Signer, keyfile};
+
+use crate::figures::{percentile, say, say_long, spread};
+use crate::fleet::{Fleet, PATIENCE, alone, in_company};
+use crate::lab::{require_lab, secs};
+
+/// The setting that is written again and again.
+const KEY: &str = "converge.interval";
+
+/// Sets it `count` times through a node, to values from `from` on; every write was acknowledged.
+fn write(client: &Client, key: &SecretKey, from: u64, count: u64) {
+    for n in 0..count {
+        let context = match client.call(&Command::Context { key: key.public() }) {
+            Ok(Reply::Context(context)) => *context,
+            other => panic!("no context: {other:?}"),
+        };
+        let signer = Signer::new(key.clone(), context);
+        let signed = signer.set(KEY, Some(&(from + n).into())).expect("it may be set so");
+        let done = client.call(&signed.command());
+        assert!(matches!(done, Ok(Reply::Submitted { .. })), "write {n}: {done:?}");
+    }
+}
+
+/// How many settings statements a node holds, and what they come to.
+fn held(client: &Client) -> (usize, String) {
+    let count = match client.call(&Command::Status) {
+        Ok(Reply::Status(s)) => {
+            s.records.iter().find(|(space, _)| space == "settings").map_or(0, |(_, n)| *n)
+        }
+        other => panic!("no status: {other:?}"),
+    };
+    let value = match client.call(&Command::Settings) {
+        Ok(Reply::Settings(rows)) => rows.iter().find(|r| r.key == KEY).map(|r| r.value.to_string()),
+        other => panic!("no settings: {other:?}"),
+    };
+    (count, value.unwrap_or_default())
+}
+
+/// Splits `nodes` machines in halves, writes on both sides, heals; gives what each node took from then on.
+fn split(title: &str, nodes: usize, writes: u64) -> Vec<Duration> {
+    let fleet = Fleet::of(title, 2, nodes - 2);
+    let names = fleet.running();
+    let isle = |name: &&String| {
+        let number: usize = name.trim_start_matches(char::is_alphabetic).parse().unwrap_or(0);
+        number % 2 == 0
+    };
+    let right: Vec<&str> = names.iter().filter(isle).map(String::as_str).collect();
+    fleet.lab.partition(&right);
+    let key = keyfile::load(&fleet.key("home"), &mut |_| None).expect("a plain key");
+    let clients: Vec<(&str, Client)> =
+        names.iter().map(|name| (name.as_str(), fleet.client(name).expect("it answers"))).collect();
+    let client = |name: &str| &clients.iter().find(|(n, _)| *n == name).expect("it is there").1;
+    // One side after the other: apart as they are, it makes no difference, and a client is not shared by threads.
+    write(client("bolt1"), &key, 1_000, writes);
+    write(client("bolt2"), &key, 5_000, writes);
+    let before: BTreeSet<usize> = clients.iter().map(|(_, c)| held(c).0).collect();
+    assert!(before.iter().all(|n| *n <= writes as usize), "the sides were not apart: {before:?}");
+
+    fleet.lab.heal();
+    let healed = Instant::now();
+    let all = 2 * writes as usize;
+    let mut took = Vec::new();
+    let mut missing: Vec<&(&str, Client)> = clients.iter().collect();
+    while !missing.is_empty() {
+        missing.retain(|(_, c)| {
+            let whole = held(c).0 == all;
+            if whole {
+                took.push(healed.elapsed());
+            }
+            !whole
+        });
+        let lacking = || missing.iter().map(|(n, c)| format!("{n} {:?}", held(c))).collect::<Vec<_>>();
+        assert!(healed.elapsed() < secs(180), "not all have {all}: {:?}", lacking());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let values: BTreeSet<String> = clients.iter().map(|(_, c)| held(c).1).collect();
+    assert_eq!(values.len(), 1, "the same records, and not the same state: {values:?}");
+    let after = fleet.publish("bolt2", "after");
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    fleet.arrives(&all, "after", after.returned, PATIENCE);
+    took
+}
+
+#[test]
+fn writes_on_both_sides_of_a_partition_reach_everyone() {
+    if require_lab().skips() {
+        return;
+    }
+    let _company = in_company();
+    let took = split("split", 6, 40);
+    say("R3", "6 nodes split, 40 writes on each side: healed to equal records and state", &spread(&took));
+    assert!(percentile(&took, 99) <= secs(30), "{took:?}");
+}
+
+#[test]
+#[ignore = "long: a thousand writes on each side of twenty nodes"]
+fn long_a_thousand_writes_on_each_side_of_a_partition_reach_everyone() {
+    if require_lab().skips() {
+        return;
+    }
+    let _alone = alone();
+    let took = split("splits", 20, 1_000);
+    say_long(
+        "R3",
+        "20 nodes split, 1,000 writes on each side: healed to equal records and state",
+        &spread(&took),
+    );
+    assert!(percentile(&took, 99) <= secs(30), "more than 30 s: {took:?}");
+}
