@@ -231,6 +231,147 @@ fn two_operators_publish_at_once() {
     assert_eq!(heads, 1);
 }
 
+/// A second key at `bob.key`; its public half.
+fn second_key(room: &Room) -> String {
+    let made = room.cli("key new --plain-key --key bob.key --json").json();
+    let key = made["key"].as_str().unwrap().to_owned();
+    assert_eq!(made["admit"], format!("vigocli spanner admit alice {key}").as_str());
+    key
+}
+
+#[test]
+fn a_key_is_made_shown_and_never_lost() {
+    let mut room = Room::new();
+    let said = room.cli("key show").bad(4);
+    assert!(said.contains("home/.vigo/operator.key") && said.contains("vigocli key new"), "{said}");
+    room.write("pass.txt", "correct horse\n");
+    let first = room.cli("key new --passphrase-file pass.txt").good();
+    assert!(first.contains("\nprotected  by a passphrase\n"), "{first}");
+    let key = first.lines().next().unwrap().strip_prefix("key        ").unwrap().to_owned();
+    assert!(first.ends_with(&format!("\n  vigocli spanner admit alice {key}\n")), "{first}");
+    let shown = room.cli("key show").good();
+    assert!(
+        shown.starts_with(&format!("key        {key}\n")) && shown.contains("by a passphrase"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("fleet      not asked: no vigo node is running here"),
+        "it needs no node: {shown}"
+    );
+    let second = room.cli("key new --plain-key").good();
+    assert!(second.contains("operator.key.old-1; what it may do has not changed"), "{second}");
+    let old = room.cli("key show --key home/.vigo/operator.key.old-1 --json").json();
+    assert_eq!((&old["key"], &old["protected"]), (&key.as_str().into(), &true.into()));
+    assert_eq!((&old["asked"], &old["member"]), (&false.into(), &serde_json::Value::Null));
+    let said = room.cli("key new --plain-key --passphrase-file pass.txt").bad(2);
+    assert!(said.contains("cannot be used with"), "{said}");
+    room.bolt();
+    let shown = room.cli("key show --state bolt1").good();
+    assert!(
+        shown.contains("does not know it; an operator admits it: vigocli spanner admit alice "),
+        "{shown}"
+    );
+    let shown = room.cli(&format!("key show --state bolt1 {KEY}")).good();
+    assert!(shown.contains("knows it as alice, operator, with all rights"), "{shown}");
+}
+
+#[test]
+fn who_cannot_be_admitted() {
+    let room = fleet();
+    let key = second_key(&room);
+    let admit =
+        |rest: &str, code: i32| room.cli(&format!("spanner admit {rest} --state bolt1 {KEY}")).bad(code);
+    let said = admit(&format!("bob {key} --right config.publsh --yes"), 2);
+    assert!(
+        said.contains("no right config.publsh") && said.contains("did you mean config.publish?"),
+        "{said}"
+    );
+    let said = admit(&format!("bob {key} --right 'settings:converge.*' --yes"), 2);
+    assert!(said.contains("for the whole fleet or not at all"), "{said}");
+    let said = admit("bob 5f0c --yes", 2);
+    assert!(said.contains("PUBLIC-KEY") && said.contains("vigocli key new"), "{said}");
+    assert!(admit(&format!("alice {key} --yes"), 2).contains("alice is the name of the operator"));
+    let said = admit(&format!("bob {key}"), 2);
+    assert!(said.contains("with\n\n    key     ") && said.contains("hint: say --yes"), "{said}");
+    let own = room.cli(&format!("key show --json {KEY}")).json()["key"].as_str().unwrap().to_owned();
+    assert!(admit(&format!("carol {own} --yes"), 5).contains("the key of the operator alice already"));
+    assert!(!room.cli("spanner members --state bolt1").good().contains("bob"), "nothing was signed");
+    // What one has not one cannot give.
+    let given = room.cli(&format!(
+        "spanner admit bob {key} --right admit.operator --right 'invite:web*' --yes --json --state bolt1 {KEY}"
+    ));
+    assert_eq!(given.json()["rights"], serde_json::json!(["admit.operator", "invite"]));
+    let carol =
+        room.cli("key new --plain-key --key carol.key --json").json()["key"].as_str().unwrap().to_owned();
+    let by_bob = |rest: &str| {
+        room.cli(&format!("spanner admit carol {carol} {rest} --yes --state bolt1 --key bob.key"))
+    };
+    let said = by_bob("--right revoke").bad(3);
+    assert!(said.contains("bob has not the right revoke and cannot give it"), "{said}");
+    let ran = by_bob("");
+    assert!(
+        ran.err.contains("warning: bob may not do all of that, so it does not count: invite"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(ran.good(), "carol is an operator now, with admit.operator\n");
+}
+
+#[test]
+fn a_second_operator_publishes_and_no_more() {
+    let room = fleet();
+    let key = second_key(&room);
+    let line = format!("spanner admit bob {key} --right config.publish --yes --state bolt1 {KEY}");
+    assert_eq!(room.cli(&line).good(), "bob is an operator now, with config.publish\n");
+    let shown = room.cli("key show --key bob.key --state bolt1").good();
+    assert!(shown.contains("knows it as bob, operator, with config.publish\n"), "{shown}");
+    stacks(&room, "a/stacks", "by alice");
+    stacks(&room, "b/stacks", "by bob");
+    let by_bob = |more: &str| publish("b", more).replace(KEY, "--key bob.key");
+    room.cli(&publish("a", "")).good();
+    room.cli(&by_bob("--note mine --wait")).good();
+    assert_eq!(room.read("bolt1-root/note"), "by bob\n");
+    let said = room.cli("spanner revoke alice --yes --state bolt1 --key bob.key").bad(3);
+    assert!(said.contains("bob has not the right revoke; it has config.publish"), "{said}");
+    assert!(said.contains("hint: ask an operator who has it"), "{said}");
+    // Whoever has not looked is told whose publish it would undo.
+    let said = room.cli(&publish("a", "")).bad(5);
+    assert!(said.contains("bob published epoch 2") && said.contains("(mine)"), "{said}");
+    at_the_same_moment(&room, &publish("a", "--force"), &by_bob("--force"));
+    room.cli(&by_bob("--force --note last")).good();
+    room.cli(&format!("spanner revoke bob --yes --reason 'left the house' --state bolt1 {KEY}")).good();
+    let said = room.cli(&by_bob("--force")).bad(3);
+    assert!(said.contains("was revoked: left the house"), "{said}");
+    let shown = room.cli("key show --key bob.key --state bolt1").good();
+    assert!(shown.contains("knows it as bob, operator, revoked: left the house"), "{shown}");
+    let log = room.cli("config log --json --state bolt1").json();
+    let head = log.as_array().unwrap().iter().find(|row| row["head"] == true).unwrap();
+    assert_eq!((&head["operator"], &head["note"]), (&"bob".into(), &"last".into()), "what they did stays");
+    let line = format!("spanner admit bob {key} --yes --state bolt1 {KEY}");
+    assert!(room.cli(&line).bad(3).contains("a revoked key never returns"));
+}
+
+/// Two publishes at once, again and again until one comes too late: it is told who was faster.
+fn at_the_same_moment(room: &Room, alices: &str, bobs: &str) {
+    let start = |line: &str| {
+        let words: Vec<&str> = std::iter::once("vigocli").chain(line.split_whitespace()).collect();
+        let mut command = room.command(&words);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for _ in 0..40 {
+        let ended = [start(alices), start(bobs)].map(|child| child.wait_with_output().unwrap());
+        let codes: Vec<i32> = ended.iter().map(|o| o.status.code().unwrap()).collect();
+        assert!(codes.contains(&0) && codes.iter().all(|c| [0, 5].contains(c)), "{codes:?}");
+        if let Some(late) = codes.iter().position(|c| *c == 5) {
+            let said = String::from_utf8_lossy(&ended[late].stderr);
+            let faster = ["bob published epoch", "alice published epoch"][late];
+            assert!(said.contains(faster), "{said}");
+            return;
+        }
+    }
+    panic!("none of 40 pairs met");
+}
+
 #[test]
 fn waiting_tells_who_failed_and_who_is_away() {
     let mut room = fleet();

@@ -59,6 +59,9 @@ fn every_help_shows_an_example_and_none_promises_more() {
         for path in commands(&room, program) {
             let words: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
             let help = room.run(&words).good();
+            // The names of rights are one closed list; the line says itself what is of no use yet.
+            let idle = |line: &&str| !line.starts_with("Rights without use in this version: ");
+            let help = help.lines().filter(idle).collect::<Vec<_>>().join("\n");
             let leaf = !help.contains("\nCommands:\n");
             assert!(!leaf || help.contains("Example"), "{path:?} has no example");
             for later in [
@@ -116,6 +119,8 @@ fn slips_are_answered_with_the_right_line() {
         "vigocli config rollback 7",
         "vigocli task",
         "vigocli envoys lsit",
+        "vigocli operator add bob 5f0c --right config.publish",
+        "vigocli keygen --plain-key",
         "vigocli config publish --dry-run --wait",
     ] {
         let said = match line.strip_prefix("vigocli ") {

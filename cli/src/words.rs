@@ -34,6 +34,11 @@ pub fn ago(now: Time, then: Time) -> String {
     }
 }
 
+/// So many of something: `1 envoy`, `2 envoys`.
+pub fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 /// A length of time as it is typed: `90`, `30s`, `5m`, `1h`, `7d`; in microseconds.
 pub fn duration(text: &str) -> Option<u64> {
     let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));

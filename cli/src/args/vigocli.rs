@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use vigo_daemon::node::spanner::Right;
 
 use super::{Everywhere, KeyArgs, RULE};
 
@@ -33,6 +34,9 @@ pub enum Command {
     /// Who belongs to the fleet
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Spanner(Spanner),
+    /// Your key as an operator
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Key(Key),
     /// The configuration of the fleet
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Config(Config),
@@ -61,6 +65,8 @@ pub enum Spanner {
         #[arg(value_name = "NAME|KEY")]
         who: String,
     },
+    /// Make somebody an operator, by their public key
+    Admit(Admit),
     /// List the members: operators, bolts, envoys
     #[command(after_help = "Example:\n  vigocli spanner members --json")]
     Members,
@@ -120,6 +126,96 @@ pub struct Approve {
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// The key that signs.
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// `vigocli spanner admit`.
+#[derive(Debug, Args)]
+#[command(after_help = admit_help())]
+pub struct Admit {
+    /// The new operator's name, like bob
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The new operator's public key: 64 hexadecimal digits
+    #[arg(value_name = "PUBLIC-KEY")]
+    pub public: String,
+    /// A right, may be repeated; with a pattern, only over names that match it [default: all rights that you have]
+    #[arg(long = "right", value_name = "RIGHT[:PATTERN]")]
+    pub rights: Vec<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// The key that signs.
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// Whether this version asks for a right anywhere.
+pub fn asked_for(right: Right) -> bool {
+    match right {
+        Right::AdmitOperator
+        | Right::Invite
+        | Right::InviteBolt
+        | Right::Revoke
+        | Right::Settings
+        | Right::ConfigPublish => true,
+        Right::Filecast
+        | Right::Tasks
+        | Right::Secrets
+        | Right::FleetRead
+        | Right::AuditRead
+        | Right::ComplianceRead
+        | Right::ComplianceDocsWrite
+        | Right::ComplianceDocsPurge => false,
+    }
+}
+
+/// Whether a right can be limited to names in this version.
+pub fn takes_pattern(right: Right) -> bool {
+    !matches!(right, Right::Revoke | Right::Settings | Right::ConfigPublish)
+}
+
+fn admit_help() -> String {
+    let those = |keep: &dyn Fn(Right) -> bool| -> String {
+        let names: Vec<&str> = Right::ALL.into_iter().filter(|r| keep(*r)).map(Right::as_str).collect();
+        names.join(", ")
+    };
+    format!(
+        "Examples:\n  vigocli spanner admit bob 5f0c...                          with all rights that you have\n  vigocli spanner admit bob 5f0c... --right config.publish\n  vigocli spanner admit bob 5f0c... --right 'invite:web*' --right revoke\n\nRights: {}\nOf these, with a pattern: {}\nRights without use in this version: {}\n\nThe other person makes the key: vigocli key new. You cannot give what you have not.",
+        those(&asked_for),
+        those(&|r| asked_for(r) && takes_pattern(r)),
+        those(&|r| !asked_for(r))
+    )
+}
+
+/// `vigocli key`.
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Make a key; an operator of the fleet then admits it
+    New(NewKey),
+    /// Show the public key, and what the fleet knows of it
+    #[command(
+        after_help = "Examples:\n  vigocli key show\n  vigocli key show --json\n\nIt works without a node, too, and never asks for a passphrase."
+    )]
+    Show {
+        /// The key file [default: ~/.vigo/operator.key of the user before sudo; or $VIGO_OPERATOR_KEY]
+        #[arg(long = "key", value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+/// `vigocli key new`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vigocli key new                          asks for a passphrase\n  vigocli key new --plain-key              for automation: not protected\n  vigocli key new --key ~/bob.key\n\nIt prints the line with which an operator admits it. A key that is there already is kept beside it as .old-N.",
+    group(ArgGroup::new("protection").args(["plain_key", "passphrase_file"]))
+)]
+pub struct NewKey {
+    /// Write the key without a passphrase
+    #[arg(long)]
+    pub plain_key: bool,
+    /// Where the key goes and what protects it.
     #[command(flatten)]
     pub key: KeyArgs,
 }

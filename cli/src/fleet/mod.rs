@@ -1,8 +1,10 @@
 //! The commands of `vigocli`: the fleet, with an operator's key.
 
+pub mod admit;
 pub mod compare;
 pub mod config;
 pub mod envoys;
+pub mod key;
 pub mod live;
 pub mod publish;
 pub mod rollout;
@@ -21,6 +23,7 @@ pub fn run(cli: &Vigocli) -> Result<(), Failure> {
     let everywhere = &cli.everywhere;
     match &cli.command {
         Command::Spanner(args) => spanner::run(everywhere, args),
+        Command::Key(args) => key::run(everywhere, args),
         Command::Config(args) => config::run(everywhere, args),
         Command::Envoys(args) => envoys::run(everywhere, args),
         Command::Settings(args) => settings::run(everywhere, args),

@@ -13,6 +13,7 @@ use vigo_daemon::node::spanner::{NameRule, NodeKind, Token};
 use vigo_daemon::operator::{Wanted, member};
 use zeroize::Zeroizing;
 
+use super::admit;
 use crate::args::vigocli::{Approve, Invite, Revoke, Spanner};
 use crate::args::{Everywhere, KeyArgs};
 use crate::exit::{Exit, Failure};
@@ -32,6 +33,7 @@ pub fn run(everywhere: &Everywhere, args: &Spanner) -> Result<(), Failure> {
         Spanner::Requests => requests(everywhere),
         Spanner::Approve(args) => approve(everywhere, args),
         Spanner::Deny { who } => deny(everywhere, who),
+        Spanner::Admit(args) => admit::run(everywhere, args),
         Spanner::Members => members(everywhere),
         Spanner::Revoke(args) => revoke(everywhere, args),
         Spanner::Export { file } => export(everywhere, file),
@@ -93,7 +95,10 @@ pub fn token(
 }
 
 /// Fresh random bytes from the system.
-fn fill(bytes: &mut [u8; 32]) -> Result<(), Failure> {
+///
+/// # Errors
+/// [`Failure`] if it gives none.
+pub fn fill(bytes: &mut [u8; 32]) -> Result<(), Failure> {
     use std::io::Read;
     let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(bytes));
     read.map_err(|e| Failure::io("draw randomness from", "/dev/urandom".as_ref(), &e))
@@ -209,7 +214,11 @@ fn deny(everywhere: &Everywhere, who: &str) -> Result<(), Failure> {
     Show::new(everywhere).result(&body, || format!("{} is turned down\n", escaped(&asking.name)))
 }
 
-fn all(client: &Client) -> Result<Vec<MemberRow>, Failure> {
+/// All members that the node knows.
+///
+/// # Errors
+/// [`Failure`].
+pub fn all(client: &Client) -> Result<Vec<MemberRow>, Failure> {
     call!(client, Command::Members, Reply::Members(rows) => rows)
 }
 
@@ -218,8 +227,7 @@ fn members(everywhere: &Everywhere) -> Result<(), Failure> {
     let show = Show::new(everywhere);
     show.result(&rows, || {
         let row = |m: &MemberRow| {
-            let rights = if m.rights.len() > 6 { "all".to_owned() } else { m.rights.join(" ") };
-            let note = m.why.clone().unwrap_or(rights);
+            let note = m.why.clone().unwrap_or_else(|| admit::in_words(&m.rights));
             vec![
                 m.name.clone(),
                 m.kind.clone(),
@@ -276,7 +284,8 @@ fn export(everywhere: &Everywhere, file: &std::path::Path) -> Result<(), Failure
     Authority { spanner, records }.save(file)?;
     let body = json!({"file": file, "spanner": spanner.to_string(), "records": count});
     Show::new(everywhere).result(&body, || {
-        format!("{count} records of the fleet {spanner} are in {}\n", escaped(&file.display().to_string()))
+        let count = words::count(count, "record", "records");
+        format!("{count} of the fleet {spanner} are in {}\n", escaped(&file.display().to_string()))
     })
 }
 

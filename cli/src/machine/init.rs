@@ -182,6 +182,14 @@ fn operator_name(args: &Init) -> Result<Hostname, Failure> {
     if let Some(name) = &args.operator {
         return hostname(name, "--operator");
     }
+    user_name()
+}
+
+/// Your user name, as a name in the fleet.
+///
+/// # Errors
+/// [`Failure`] if it is none.
+pub fn user_name() -> Result<Hostname, Failure> {
     let env = |name| std::env::var(name).ok().filter(|v: &String| !v.is_empty());
     let user = env("SUDO_USER")
         .or_else(|| env("USER"))
@@ -193,12 +201,20 @@ fn operator_name(args: &Init) -> Result<Hostname, Failure> {
 }
 
 fn new_key(args: &Init, path: &Path) -> Result<OperatorKey, Failure> {
-    let passphrase = match (&args.key.passphrase_file, args.plain_key) {
-        (_, true) => None,
-        (Some(file), _) => Some(show::passphrase_of(file)?),
-        (None, false) => Some(asked_twice()?),
-    };
+    let passphrase = protection(args.plain_key, args.key.passphrase_file.as_deref())?;
     Ok(OperatorKey::New { path: path.to_path_buf(), passphrase })
+}
+
+/// The passphrase of a new key: none, in a file, or asked for twice.
+///
+/// # Errors
+/// [`Failure`] if there is none to be had.
+pub fn protection(plain: bool, file: Option<&Path>) -> Result<Option<Zeroizing<String>>, Failure> {
+    match (file, plain) {
+        (_, true) => Ok(None),
+        (Some(file), _) => show::passphrase_of(file).map(Some),
+        (None, false) => asked_twice().map(Some),
+    }
 }
 
 fn asked_twice() -> Result<Zeroizing<String>, Failure> {

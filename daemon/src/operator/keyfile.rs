@@ -28,7 +28,7 @@ pub enum KeyFileError {
     #[error("neither HOME nor SUDO_USER says whose operator key to use: name it with --key FILE")]
     NoHome,
     /// There is none.
-    #[error("there is no operator key at {}: `vigo init` makes the first one; name another with --key FILE", path.display())]
+    #[error("there is no operator key at {}: `vigo init` makes a fleet's first one and `vigocli key new` a further one; name another with --key FILE", path.display())]
     Missing {
         /// The file.
         path: PathBuf,
@@ -213,12 +213,20 @@ pub fn load(
     Err(last)
 }
 
+/// Whose key lies at `path`, and whether a passphrase protects it, without opening it.
+///
+/// # Errors
+/// [`KeyFileError`].
+pub fn look(path: &Path) -> Result<(PublicKey, bool), KeyFileError> {
+    read(path).map(|envelope| (envelope.public(), envelope.is_wrapped()))
+}
+
 /// Whose key lies at `path`, without opening it.
 ///
 /// # Errors
 /// [`KeyFileError`].
 pub fn public(path: &Path) -> Result<PublicKey, KeyFileError> {
-    read(path).map(|envelope| envelope.public())
+    look(path).map(|(key, _)| key)
 }
 
 fn read(path: &Path) -> Result<Envelope, KeyFileError> {
@@ -263,6 +271,7 @@ mod tests {
         assert!(old.ends_with("operator.key.old-1"));
         assert_eq!(load(&old, &mut nobody).unwrap().public(), key(1).public());
         assert_eq!(public(&path).unwrap(), key(2).public());
+        assert_eq!(look(&path).unwrap(), (key(2).public(), false));
         assert!(save(&path, &key(3), None).unwrap().old.unwrap().ends_with("operator.key.old-2"));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 3, "no draft is left");
     }
@@ -272,6 +281,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("operator.key");
         assert!(save(&path, &key(1), Some("correct horse")).unwrap().wrapped);
+        assert_eq!(look(&path).unwrap(), (key(1).public(), true), "no passphrase is needed to look");
         let error = load(&path, &mut nobody).unwrap_err();
         assert!(matches!(error, KeyFileError::NoPassphrase { .. }), "{error}");
         let mut asked = Vec::new();
