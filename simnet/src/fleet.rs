@@ -161,6 +161,11 @@ impl Fleet {
         self.plug.insert(ix, outputs);
     }
 
+    /// Leaves a plug where it is.
+    pub fn spare(&mut self, ix: Ix) {
+        self.plug.remove(&ix);
+    }
+
     /// Lets time pass.
     pub fn elapse(&mut self, micros: Micros) {
         let until = self.now().after(micros);

@@ -257,7 +257,7 @@ fn the_second_bolt_is_the_firsts_equal() {
         fleet.until(secs(30), |f| all_run(f, &up, at)).expect("everyone left converges");
         for bolt in [1, third] {
             fleet
-                .until_every(secs(1), mins(2), |f| f.members(bolt).len() == 7)
+                .until_every(secs(1), mins(2), |f| f.members(bolt).len() == 8)
                 .expect("alice and six machines");
             let Ok(Reply::Envoys(rows)) = fleet.call(bolt, Command::Envoys) else { panic!("envoys") };
             let ran = rows.iter().filter(|r| r.epoch == at.epoch).count();

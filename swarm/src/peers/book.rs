@@ -165,6 +165,11 @@ impl Entry {
 }
 
 impl Book {
+    /// Everybody may be dialed now.
+    pub(super) fn forget_pauses(&mut self) {
+        self.entries.values_mut().for_each(|entry| entry.next_try = Time(0));
+    }
+
     /// What we know of `key`.
     pub fn get(&self, key: &PublicKey) -> Option<&Entry> {
         self.entries.get(key)

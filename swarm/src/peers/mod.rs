@@ -108,6 +108,9 @@ impl Peers {
     pub fn new(me: Me, book: Book, dice: Dice) -> Peers {
         let mut book = book;
         book.remove(&me.key);
+        // A pause was measured by the clock of an earlier life. One that ran ahead (or this one, which begins in
+        // 1970) would keep us from dialing for years.
+        book.forget_pauses();
         Peers { me, dice, book, dialing: BTreeMap::new(), urgent: BTreeSet::new(), rotate_at: None }
     }
 
