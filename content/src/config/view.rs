@@ -182,7 +182,7 @@ mod tests {
 
     fn publish(epoch: u64, parents: &[&Statement], note: &str) -> Statement {
         let blob = BlobRef { hash: Hash::of(b""), exchange: Hash::of(b""), size: 0 };
-        let payload = Publish { epoch, routes: blob.clone(), source: blob, note: note.into() }.encode();
+        let payload = Publish { epoch, routes: blob, source: blob, note: note.into() }.encode();
         let after = parents.iter().map(|p| p.id()).collect();
         let space = Space::config();
         let draft =
