@@ -48,6 +48,9 @@ impl Disk {
     }
 }
 
+/// A blob that is not whole yet: its outline, and the chunks that are here.
+pub(crate) type Partial = (Outline, BTreeMap<u32, Arc<[u8]>>);
+
 /// A machine of a fleet.
 #[derive(Debug)]
 pub struct Machine {
@@ -59,7 +62,7 @@ pub struct Machine {
     pub disk: Disk,
     /// The machine that is managed.
     pub host: FakeHost,
-    pub(crate) partial: BTreeMap<Hash, (Outline, BTreeMap<u32, Arc<[u8]>>)>,
+    pub(crate) partial: BTreeMap<Hash, Partial>,
     pub(crate) addresses: Vec<String>,
     pub(crate) peers: Vec<String>,
     /// How it joins, if it has not.
