@@ -5,10 +5,12 @@
 //!   links with delay that can be cut;
 //! - a **story** reads as one: `fleet.publish(..)`, `fleet.elapse(secs(5))`, `fleet.converged(..)`.
 //!
+//! - a **[`Scenario`]** is a random life of a fleet from a seed: deeds, faults, then quiet, checked against a model.
+//!
 //! Everything random comes from one seed; [`Fleet::trace`] is a hash over everything that happened, and the same
-//! seed gives the same trace. What is modelled and not shipped: the network (ordered, delayed delivery on
-//! connections, cut links that time out), the disk (commits are atomic and durable; what was not committed when
-//! the machine lost power is gone), time. Connections are made without TLS: a peer's key is what it says.
+//! seed gives the same trace. What is modelled and what is shipped code stands in `docs/simulation.md`: the nodes
+//! are the shipped ones; network, disk, power, clocks and driver are modelled, and faults are only such as the real
+//! ones have. Connections are made without TLS: a peer's key is what it says.
 //!
 //! What this crate never does: read a clock, draw real randomness, or touch a disk, a socket or this machine.
 
