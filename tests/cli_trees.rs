@@ -24,6 +24,10 @@ fn apply_converges_shows_what_it_would_do_and_is_idempotent() {
         would.contains("would be created motd/motd") && would.contains("+hello world on linux"),
         "{would}"
     );
+    assert!(
+        would.contains("ms: 0 as declared, would change 2, 1 skipped, 0 blocked, would fail 0\n"),
+        "{would}"
+    );
     assert!(!room.path("root/etc").exists(), "a dry run changes nothing");
     let did = room.vigo(&format!("{line} --json")).json();
     assert_eq!((&did["counts"]["created"], &did["counts"]["skipped"]), (&2.into(), &1.into()));

@@ -7,6 +7,7 @@ use vigo_stacks::report::{Outcome, RunReport, StepReport};
 
 use crate::exit::Exit;
 use crate::show::Show;
+use crate::words;
 
 /// The report as text. Steps that were as declared are counted and not listed.
 pub fn text(show: &Show, report: &RunReport, diff: bool) -> String {
@@ -23,17 +24,15 @@ pub fn text(show: &Show, report: &RunReport, diff: bool) -> String {
         let _ = writeln!(out, "{}: {}", show.tint("failed"), escaped(why));
     }
     let c = report.counts;
-    let would = if report.dry_run { "would be " } else { "" };
+    let (changed, failed) = match report.dry_run {
+        true => (format!("would change {}", c.changed()), format!("would fail {}", c.failed)),
+        false => (format!("{} changed", c.changed()), format!("{} failed", c.failed)),
+    };
+    let steps = words::count(c.total() as usize, "step", "steps");
     let _ = writeln!(
         out,
-        "{} steps in {} ms: {} as declared, {} {would}changed, {} skipped, {} blocked, {} {would}failed",
-        c.total(),
-        report.millis,
-        c.none,
-        c.changed(),
-        c.skipped,
-        c.blocked,
-        c.failed
+        "{steps} in {} ms: {} as declared, {changed}, {} skipped, {} blocked, {failed}",
+        report.millis, c.none, c.skipped, c.blocked
     );
     out
 }

@@ -9,7 +9,7 @@ use vigo_stacks::{Diagnostic, SourceTree, render_fancy};
 
 use crate::args::Everywhere;
 use crate::exit::{Exit, Failure};
-use crate::show;
+use crate::{show, words};
 
 /// Prints diagnostics to standard error.
 pub fn print(everywhere: &Everywhere, diagnostics: &[Diagnostic], tree: &SourceTree) {
@@ -40,11 +40,12 @@ pub fn judge(diagnostics: &[Diagnostic], strict: bool, consequence: &str) -> Res
     let errors = diagnostics.iter().filter(|d| d.is_error()).count();
     let warnings = diagnostics.len() - errors;
     if errors > 0 || (strict && warnings > 0) {
-        let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+        let (wrong, odd) =
+            (words::count(errors, "error", "errors"), words::count(warnings, "warning", "warnings"));
         let found = match (errors, warnings) {
-            (0, w) => count(w, "warning"),
-            (e, 0) => count(e, "error"),
-            (e, w) => format!("{} and {}", count(e, "error"), count(w, "warning")),
+            (0, _) => odd,
+            (_, 0) => wrong,
+            _ => format!("{wrong} and {odd}"),
         };
         let why = if errors == 0 { " (--strict)" } else { "" };
         return Err(Failure::new(Exit::Config, format!("the configuration has {found}{why}; {consequence}"))

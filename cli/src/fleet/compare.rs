@@ -18,6 +18,7 @@ use crate::args::Everywhere;
 use crate::exit::{Exit, Failure};
 use crate::reach::{self, call};
 use crate::show::Show;
+use crate::words;
 
 /// What a publish would change.
 #[derive(Debug, Serialize)]
@@ -157,9 +158,9 @@ fn text(show: &Show, comparison: &Comparison) -> String {
     if let Some(why) = &comparison.why {
         let _ = writeln!(
             out,
-            "the tree is right: {} policies for {} match blocks. It was not compared with what is published: {}",
-            comparison.policies,
-            comparison.routes,
+            "the tree is right: {} for {}. It was not compared with what is published: {}",
+            words::count(comparison.policies, "policy", "policies"),
+            words::count(comparison.routes, "match block", "match blocks"),
             escaped(why)
         );
         return out;
@@ -185,7 +186,11 @@ fn text(show: &Show, comparison: &Comparison) -> String {
         }
     }
     let touched: BTreeSet<&String> = comparison.changes.iter().flat_map(|c| &c.envoys).collect();
-    let _ = writeln!(out, "{} envoys would be touched; nothing was published", touched.len());
+    let _ = writeln!(
+        out,
+        "{} would be touched; nothing was published",
+        words::count(touched.len(), "envoy", "envoys")
+    );
     out
 }
 

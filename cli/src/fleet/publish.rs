@@ -25,7 +25,7 @@ use crate::args::Everywhere;
 use crate::args::vigocli::Publish;
 use crate::exit::{Exit, Failure};
 use crate::show::{self, Show};
-use crate::{reach, said, tree};
+use crate::{reach, said, tree, words};
 
 /// Characters of a note.
 const NOTE_CHARS: usize = 400;
@@ -92,12 +92,11 @@ fn report(done: &Done, rollout: Value) -> Value {
 }
 
 fn said_done(done: &Done) -> String {
-    let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     format!(
         "published epoch {}: {} for {}\n",
         done.at.epoch,
-        plural(done.size.0, "policy", "policies"),
-        plural(done.size.1, "match block", "match blocks")
+        words::count(done.size.0, "policy", "policies"),
+        words::count(done.size.1, "match block", "match blocks")
     )
 }
 

@@ -44,8 +44,9 @@ pub fn wait(client: &Client, id: Hash, seconds: u64) -> Result<Rollout, Failure>
         let shown: Vec<String> = missing.iter().take(5).map(|name| escaped(name)).collect();
         let all = waited_for(&seen).count();
         bar.set_message(format!(
-            "{} of {all} have it; waiting for {}",
+            "{} of {} have it; waiting for {}",
             all - missing.len(),
+            words::count(all, "envoy", "envoys"),
             shown.join(", ")
         ));
         std::thread::sleep(PAUSE);
@@ -86,10 +87,12 @@ pub fn text(show: &Show, seen: &Rollout) -> String {
     let arrived = seen.envoys.iter().filter(|e| e.arrived).count();
     let _ = writeln!(
         out,
-        "{}: {arrived} of {} envoys have it, {} bolts hold it",
+        "{}: {arrived} of {} {} it, {} {} it",
         named(seen.at),
-        seen.envoys.len(),
-        seen.bolts_holding
+        words::count(seen.envoys.len(), "envoy", "envoys"),
+        if arrived == 1 { "has" } else { "have" },
+        words::count(seen.bolts_holding, "bolt", "bolts"),
+        if seen.bolts_holding == 1 { "holds" } else { "hold" }
     );
     if !seen.complete {
         out += "this node is no bolt and does not see all envoys; on a bolt: vigocli envoys list\n";

@@ -50,8 +50,7 @@ fn text(show: &Show, status: &Status) -> String {
     row("key", &status.key.to_string());
     let why = status.why.as_deref().map(|w| format!(": {}", escaped(w))).unwrap_or_default();
     row("standing", &format!("{}{why}", show.tint(&status.standing)));
-    let head = status.head.map_or("nothing was published".to_owned(), |h| format!("epoch {}", h.epoch));
-    row("config", &format!("{head}, {}", escaped(&status.config)));
+    row("config", &config(status));
     match &status.run {
         Some(run) => {
             let t = run.tally;
@@ -88,6 +87,14 @@ fn text(show: &Show, status: &Status) -> String {
         let _ = writeln!(out, "warning: {}", escaped(warning));
     }
     out
+}
+
+/// The newest publish, and what the node does about it. Without one the node's own words say so.
+fn config(status: &Status) -> String {
+    match status.head {
+        Some(head) => format!("epoch {}, {}", head.epoch, escaped(&status.config)),
+        None => escaped(&status.config),
+    }
 }
 
 /// `vigo converge`.
@@ -129,8 +136,10 @@ pub fn replay_trace(everywhere: &Everywhere, args: &Replay) -> Result<(), Failur
             None => "the node did the same".to_owned(),
         };
         format!(
-            "{} inputs in {} turns replayed {end}, {} outputs: {same}\n",
-            done.inputs, done.turns, done.outputs
+            "{} in {} replayed {end}, {}: {same}\n",
+            words::count(done.inputs, "input", "inputs"),
+            words::count(done.turns, "turn", "turns"),
+            words::count(done.outputs, "output", "outputs")
         )
     })?;
     if done.differs_at.is_some() {
