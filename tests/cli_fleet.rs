@@ -31,9 +31,14 @@ fn publish(dir: &str, more: &str) -> String {
 #[test]
 fn a_fleet_from_its_first_command() {
     let mut room = fleet();
-    room.envoy("web01");
     stacks(&room, "a/stacks", "one");
+    let status = room.vigo("status --state bolt1").good();
+    assert!(status.contains("\nconfig    nothing published\n"), "{status}");
     let would = room.cli(&publish("a", "--dry-run").replace(KEY, "")).good();
+    assert!(would.ends_with("\n1 envoy would be touched; nothing was published\n"), "{would}");
+    room.envoy("web01");
+    let would = room.cli(&publish("a", "--dry-run").replace(KEY, "")).good();
+    assert!(would.ends_with("\n2 envoys would be touched; nothing was published\n"), "{would}");
     assert!(would.contains("new *") && would.contains("for bolt1, web01"), "{would}");
     let did = room.cli(&publish("a", "--wait --json --note first")).json();
     assert_eq!((&did["epoch"], &did["rollout"]["envoys"][1]["arrived"]), (&1.into(), &true.into()));
@@ -164,6 +169,8 @@ fn nodes_that_cannot_start() {
     let said = room.vigo("node --state bolt1 --listen 127.0.0.1:0").bad(6);
     assert!(said.contains("another vigo node (process ") && said.contains("--state"), "{said}");
     room.vigo("init --name b2 --plain-key --key b2.key --state b2").good();
+    let said = room.vigo("node --state b2 --listen none --fs-root b2.key").bad(2);
+    assert!(said.contains("b2.key is no directory") && said.contains("hint: name another"), "{said}");
     let (_held, port) = taken_port();
     let said = room.vigo(&format!("node --state b2 --listen 127.0.0.1:{port}")).bad(1);
     assert!(said.contains(&format!("127.0.0.1:{port}")) && said.contains("hint: "), "{said}");

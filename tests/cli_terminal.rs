@@ -132,6 +132,9 @@ fn whoever_joins_by_asking_confirms_the_words() {
     asking.types("no\n");
     let (code, shown) = asking.ends();
     assert!(code == 3 && shown.contains("the words were not confirmed; nothing was joined"), "{shown}");
+    assert!(!room.path("web06/node.key").exists(), "the key that asked is gone");
+    let said = room.vigo("node --state web06 --listen none").bad(2);
+    assert!(said.contains("belongs to no fleet"), "{said}");
 
     let mut asking = ask(&room, "web07");
     asking.types("yes\n");

@@ -7,8 +7,10 @@
 //!
 //! It decides nothing about the fleet and asks nobody anything.
 
+use std::fs::{DirBuilder, Permissions};
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,10 +81,18 @@ pub enum StartError {
     #[error(transparent)]
     Trace(#[from] TraceError),
     /// The folder to apply configuration below.
-    #[error("fs_root {} is no directory: make it, or correct `fs_root:` in node.yaml (--fs-root)", path.display())]
+    #[error("fs_root {} is no directory: name another in `fs_root:` of node.yaml (--fs-root)", path.display())]
     NoRoot {
         /// The path.
         path: PathBuf,
+    },
+    /// That folder could not be made.
+    #[error("cannot make the directory of fs_root, {}: {source}; correct `fs_root:` in node.yaml (--fs-root)", path.display())]
+    RootUnmade {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// The system has no more of something.
     #[error("the system refused what a node needs: {0}")]
@@ -210,10 +220,8 @@ fn open(conf: &NodeConf, joining: bool) -> Result<Opened, StartError> {
     if !joining && !conf.state.join("records.redb").exists() {
         return Err(BadBoot::NoFleet.into());
     }
-    if let Some(path) = conf.fs_root.clone().filter(|path| !path.is_dir()) {
-        return Err(StartError::NoRoot { path });
-    }
     let state = StateDir::open(&conf.state)?;
+    conf.fs_root.as_deref().map_or(Ok(()), root)?;
     let (key, _) = state.node_key(&machine_id(&state)?)?;
     let (store, loaded) = Store::open(state.path(), Seal::new(&*key.seed()))?;
     for damage in &loaded.damaged {
@@ -222,6 +230,23 @@ fn open(conf: &NodeConf, joining: bool) -> Result<Opened, StartError> {
     state.fleet(fleet_of(loaded.meta.get(meta::SPANNER)), None)?;
     let blobs = open_blobs(&conf.state)?;
     Ok(Opened { state, key, store, loaded, blobs })
+}
+
+/// The folder to apply configuration below: there, or made with mode 0755.
+fn root(path: &Path) -> Result<(), StartError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    // A link that leads nowhere is in the way, too.
+    if std::fs::symlink_metadata(path).is_ok() {
+        return Err(StartError::NoRoot { path: path.into() });
+    }
+    let made = DirBuilder::new().recursive(true).mode(0o755).create(path);
+    // Whatever the umask is: what lies below it is for others to read, as on the whole machine.
+    let made = made.and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(0o755)));
+    made.map_err(|source| StartError::RootUnmade { path: path.into(), source })?;
+    tracing::info!(path = %path.display(), "fs_root was not there: an empty directory was made");
+    Ok(())
 }
 
 fn options(conf: &NodeConf, bound: &[SocketAddr], version: &str, join: Option<Join>) -> Options {

@@ -76,6 +76,12 @@ pub enum SetupError {
         /// What is odd about this machine's clock.
         clock: Option<Box<TokenExpired>>,
     },
+    /// The person here did not want it any more.
+    #[error("given up; this machine belongs to no fleet")]
+    GivenUp {
+        /// The name under which an operator let the machine in meanwhile. Its key is gone: it is to be revoked.
+        admitted: Option<String>,
+    },
     /// It took too long.
     #[error("not joined within {} s{}", after.as_secs(), if *pending { ": no operator has approved yet (`vigocli spanner requests` on a bolt lists who waits)" } else { ": no bolt answered" })]
     TimedOut {
@@ -285,7 +291,11 @@ pub fn join_by_token(
         news(&News::Clock(expired.clone()));
     }
     joinable(state, Some(token.spanner))?;
-    join(state, Join::Token { token, name }, version, patience, news).map_err(|e| match e {
+    let told = &mut |told: &News| {
+        news(told);
+        true
+    };
+    join(state, Join::Token { token, name }, version, patience, told).map_err(|e| match e {
         SetupError::Refused { why, .. } => SetupError::Refused { why, clock: clock.map(Box::new) },
         other => other,
     })
@@ -296,16 +306,18 @@ fn clock_trouble(token: &Token, now: Time) -> Option<TokenExpired> {
     token.check(now).err()
 }
 
-/// Joins a fleet by asking at `addresses`; an operator decides. With `spanner`, no other fleet will do.
+/// Joins a fleet by asking at `addresses`; an operator decides. With `spanner`, no other fleet will do. What `news`
+/// answers with `false` is given up: it hangs up, and the key that asked is destroyed with all that it got, so that
+/// an approval that is on its way lets nobody in.
 ///
 /// # Errors
-/// [`SetupError`].
+/// [`SetupError`]; [`SetupError::GivenUp`] when `news` said so.
 pub fn join_by_asking(
     state: &Path,
     ask: Asking,
     version: &str,
     patience: Duration,
-    news: &mut dyn FnMut(&News),
+    news: &mut dyn FnMut(&News) -> bool,
 ) -> Result<Joined, SetupError> {
     joinable(state, ask.spanner)?;
     let Asking { addresses, name, bolt, spanner } = ask;
@@ -342,7 +354,7 @@ fn join(
     how: Join,
     version: &str,
     patience: Duration,
-    news: &mut dyn FnMut(&News),
+    news: &mut dyn FnMut(&News) -> bool,
 ) -> Result<Joined, SetupError> {
     let (tell, told) = mpsc::channel();
     let conf = NodeConf { state: state.to_path_buf(), ..NodeConf::default() };
@@ -360,7 +372,9 @@ fn join(
             Ok(Event::JoinRefused { why }) => break Err(SetupError::Refused { why, clock: None }),
             Ok(Event::JoinPending { spanner, words }) => {
                 pending = true;
-                news(&News::Pending { spanner, words });
+                if !news(&News::Pending { spanner, words }) {
+                    break Err(SetupError::GivenUp { admitted: None });
+                }
             }
             Ok(_) => {}
             Err(RecvTimeoutError::Timeout) => break Err(SetupError::TimedOut { after: patience, pending }),
@@ -368,6 +382,14 @@ fn join(
         }
     };
     match (running.stop(), outcome) {
+        (_, Err(SetupError::GivenUp { .. })) => {
+            let admitted = told.try_iter().find_map(|event| match event {
+                Event::Joined { name, .. } => Some(name),
+                _ => None,
+            });
+            forget(state)?;
+            Err(SetupError::GivenUp { admitted })
+        }
         (Ending::Broken(trouble), Err(SetupError::Ended(_))) => Err(SetupError::Ended(trouble.to_string())),
         (_, Ok(joined)) => {
             // The directory notes the fleet as well, so that it is never taken for another's.
@@ -381,4 +403,13 @@ fn join(
         }
         (_, err) => err,
     }
+}
+
+/// Removes what asking has left: records first and the key last, so that no records are ever without their key.
+fn forget(state: &Path) -> Result<(), SetupError> {
+    let dir = StateDir::open(state)?;
+    for name in ["records.redb", "records.redb.draft", "records.count", "spanner.id", "node.key"] {
+        dir.remove_small(name)?;
+    }
+    Ok(())
 }

@@ -131,7 +131,7 @@ pub struct Node {
     /// Check the file and the options, show what they come to, and end
     #[arg(long)]
     pub check: bool,
-    /// Apply configuration below this directory only
+    /// Apply configuration below this directory only; it is made if it is not there
     #[arg(long, value_name = "DIR")]
     pub fs_root: Option<PathBuf>,
     /// Listen here for peers (UDP); `none` only dials out; may be repeated

@@ -247,6 +247,7 @@ impl From<SetupError> for Failure {
             SetupError::Key(key) => return key.into(),
             SetupError::Start(start) => return start.into(),
             SetupError::Refused { why, .. } => return refused(&text, &why),
+            SetupError::GivenUp { admitted } => return given_up(admitted.as_deref()),
             SetupError::Member { .. } | SetupError::OtherFleet { .. } => Exit::Usage,
             SetupError::State(StateError::Locked { .. }) | SetupError::TimedOut { .. } => Exit::Unavailable,
             SetupError::Words(_) => Exit::Denied,
@@ -254,6 +255,20 @@ impl From<SetupError> for Failure {
         };
         reach::split(exit, &text)
     }
+}
+
+/// The person here said no to the six words.
+fn given_up(admitted: Option<&str>) -> Failure {
+    let what = "the words were not confirmed; nothing was joined";
+    let hint = match admitted {
+        Some(name) => format!(
+            "an operator let a machine in meanwhile, whose key is gone: vigocli spanner revoke {}",
+            escaped(name)
+        ),
+        None => "somebody may stand between: the operator turns the request down (vigocli spanner deny); use a token"
+            .to_owned(),
+    };
+    Failure::new(Exit::Denied, what).hint(hint)
 }
 
 /// Somebody said no: a token that ran out is another thing than an operator's no.
@@ -272,7 +287,7 @@ fn refused(text: &str, why: &str) -> Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Failure {
         let exit = match &error {
-            StartError::Boot(_) | StartError::NoRoot { .. } => Exit::Usage,
+            StartError::Boot(_) | StartError::NoRoot { .. } | StartError::RootUnmade { .. } => Exit::Usage,
             StartError::State(StateError::Locked { .. }) => Exit::Unavailable,
             _ => Exit::Failed,
         };

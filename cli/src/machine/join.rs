@@ -103,32 +103,25 @@ fn by_asking(everywhere: &Everywhere, args: &Join, address: &str) -> Result<Join
     let ask = Asking { addresses: vec![with_port], name, bolt: args.bolt, spanner };
     let patience = Duration::from_secs(args.wait.max(DECISION));
     let bar = show::spinner("asking");
-    let done = join_by_asking(&state_of(everywhere), ask, VERSION, patience, &mut |news| {
-        if let News::Pending { spanner: fleet, words } = news {
-            bar.suspend(|| compare(everywhere, fleet, words, spanner.is_some()));
-        }
+    let done = join_by_asking(&state_of(everywhere), ask, VERSION, patience, &mut |news| match news {
+        News::Pending { spanner: fleet, words } => bar.suspend(|| compare(fleet, words, spanner.is_some())),
+        News::Clock(_) => true,
     });
     bar.finish_and_clear();
     Ok(done?)
 }
 
-/// Shows the six words, and asks whether the operator sees the same. If not, the program ends here: the node that
-/// asks runs in this process, and must not be let in any more.
-fn compare(everywhere: &Everywhere, fleet: &str, words: &str, known: bool) {
+/// Shows the six words, and asks whether the operator sees the same. If not, the request is given up.
+fn compare(fleet: &str, words: &str, known: bool) -> bool {
     eprintln!("The fleet {} answers. Six words, the same on the operator's screen:\n", escaped(fleet));
     eprintln!("    {}\n", escaped(words));
     eprintln!("The operator sees them with `vigocli spanner requests` and says `vigocli spanner approve`.");
     if known {
-        return;
+        return true;
     }
     let question =
         "Whoever approves becomes root on this machine. Does the operator read out the same words?";
-    if !show::confirm(question, "use --spanner ID, or a token").unwrap_or(false) {
-        let failure = Failure::new(Exit::Denied, "the words were not confirmed; nothing was joined")
-            .hint("somebody may stand between: the operator turns the request down (vigocli spanner deny); use a token");
-        failure.print(everywhere.json, false);
-        std::process::exit(i32::from(failure.exit as u8));
-    }
+    show::confirm(question, "use --spanner ID, or a token").unwrap_or(false)
 }
 
 fn from_stdin() -> Result<String, Failure> {

@@ -80,7 +80,7 @@ pub const KEYS: &[Key] = &[
         name: "fs_root",
         value: "a directory",
         default: "(the whole machine)",
-        help: "Applies configuration below this directory only; commands are then never run.",
+        help: "Applies configuration below this directory only, which is made if it is not there; commands are then never run.",
     },
     Key {
         name: "log.level",

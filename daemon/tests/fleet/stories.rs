@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use vigo_base::{Hash, Hostname};
 use vigo_daemon::authority::Authority;
@@ -210,7 +211,7 @@ fn a_machine_asks_and_an_operator_approves() {
     let (tell, told) = std::sync::mpsc::channel();
     let state = house.state("e1");
     let asking = std::thread::spawn(move || {
-        join_by_asking(&state, ask, "test", PATIENCE, &mut |news| drop(tell.send(news.clone())))
+        join_by_asking(&state, ask, "test", PATIENCE, &mut |news| tell.send(news.clone()).is_ok())
     });
     let News::Pending { words, .. } = told.recv_timeout(PATIENCE).unwrap() else { panic!("not pending") };
     let rows = match house.client("b1").call(&Command::Requests).unwrap() {
@@ -221,6 +222,58 @@ fn a_machine_asks_and_an_operator_approves() {
     let signed = house.signer("b1").approve(rows[0].key, name("e1"), NodeKind::Envoy).unwrap();
     house.client("b1").call(&signed.command()).unwrap();
     assert_eq!(asking.join().unwrap().unwrap().name, "e1");
+    stop(b1);
+}
+
+#[test]
+fn who_gives_up_is_let_in_by_no_approval() {
+    let house = House::new();
+    house.found("b1");
+    let b1 = house.start("b1");
+    let state = house.state("e1");
+    let wish = || Asking {
+        addresses: b1.addresses().iter().map(|a| format!("localhost:{}", a.port())).collect(),
+        name: name("e1"),
+        bolt: false,
+        spanner: None,
+    };
+    let waiting = || match house.client("b1").call(&Command::Requests).unwrap() {
+        Reply::Requests(rows) => rows,
+        other => panic!("{other:?}"),
+    };
+    let approve = |key, as_name| {
+        let signed = house.signer("b1").approve(key, name(as_name), NodeKind::Envoy).unwrap();
+        house.client("b1").call(&signed.command()).unwrap();
+    };
+    let is_member = |key| match house.client("b1").call(&Command::Members).unwrap() {
+        Reply::Members(rows) => rows.iter().any(|m| m.key == key),
+        other => panic!("{other:?}"),
+    };
+    let is_gone = || !state.join("node.key").exists() && !state.join("records.redb").exists();
+    // Given up before an operator has looked: the approval that comes too late is for a key that is gone.
+    let begun = std::time::Instant::now();
+    let ended = join_by_asking(&state, wish(), "test", PATIENCE, &mut |_| false);
+    assert!(matches!(ended, Err(SetupError::GivenUp { admitted: None })), "{:?}", ended.err());
+    assert!(begun.elapsed() < Duration::from_secs(10) && is_gone(), "it waits for nobody");
+    let first = waiting()[0].key;
+    approve(first, "e1");
+    // Given up when an operator has approved: the person is told who is to be revoked.
+    let ended = join_by_asking(&state, wish(), "test", PATIENCE, &mut |_| {
+        let key = waiting().iter().map(|row| row.key).find(|key| *key != first).unwrap();
+        approve(key, "e2");
+        let until = std::time::Instant::now() + PATIENCE;
+        while !is_member(key) {
+            assert!(std::time::Instant::now() < until, "never admitted");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // The answer to the asking side is on its way already.
+        std::thread::sleep(Duration::from_secs(1));
+        false
+    });
+    let told = matches!(&ended, Err(SetupError::GivenUp { admitted: Some(name) }) if name == "e2");
+    assert!(told && is_gone() && !is_member(first), "{:?}", ended.err());
+    let none = start(Start::new(house.conf("e1"), "test")).err().unwrap().to_string();
+    assert!(none.contains("belongs to no fleet"), "{none}");
     stop(b1);
 }
 
@@ -335,9 +388,14 @@ fn what_is_in_the_way_of_starting_is_told() {
         vigo_daemon::nodeconf::NodeConf { socket: house.state("b1").join("vigo.sock"), ..other.conf("b2") };
     let same = says(Start::new(same, "test"));
     assert!(same.contains("another vigo node answers on"), "{same}");
-    let rootless =
-        vigo_daemon::nodeconf::NodeConf { fs_root: Some("/nonexistent".into()), ..other.conf("b2") };
-    assert!(says(Start::new(rootless, "test")).contains("is no directory"));
+    let rooted = |root| vigo_daemon::nodeconf::NodeConf { fs_root: Some(root), ..other.conf("b2") };
+    let file = other.state("b2").join("node.key");
+    assert!(says(Start::new(rooted(file.clone()), "test")).contains("is no directory"));
+    let below = says(Start::new(rooted(file.join("below")), "test"));
+    assert!(below.contains("cannot make the directory of fs_root"), "{below}");
+    let fresh = other.state("b2-new/root");
+    stop(start(Start::new(rooted(fresh.clone()), "test")).unwrap());
+    assert_eq!(fresh.metadata().unwrap().mode() & 0o7777, 0o755);
     // After all of that it starts still.
     stop(other.start("b2"));
     stop(b1);
