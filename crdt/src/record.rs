@@ -118,10 +118,10 @@ impl Unverified {
         self.parts.id
     }
 
-    /// Under what a [`crate::Replica`] would file it: a statement's own id, or the record's.
+    /// Under what a [`crate::Replica`] would file it: the own id of a statement or a proof, or the record's.
     pub fn key(&self) -> Hash {
         let parts = &self.parts;
-        if parts.kind == crate::statement::STATEMENT {
+        if [crate::statement::STATEMENT, crate::statement::PROOF].contains(&parts.kind) {
             Hash::of(&parts.bytes[parts.payload_at..parts.bytes.len() - SIGNATURE])
         } else {
             parts.id

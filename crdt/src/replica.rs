@@ -24,7 +24,7 @@ const REMEMBERED: usize = 64;
 /// What a record is to the space that it is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// It carries the statement with this id, made at this time (microseconds).
+    /// It carries the statement with this id, made at this time (microseconds); or the proof with this hash, at 0.
     Statement {
         /// The statement's id.
         id: Hash,

@@ -17,6 +17,9 @@ use crate::space::Space;
 
 /// The kind of every record that carries a statement.
 pub const STATEMENT: u16 = 1;
+/// The kind of every record that carries a proof. Like a statement it may come in records of several nodes, counts
+/// once, and is named by the hash of its payload.
+pub const PROOF: u16 = 3;
 /// How many statements one may name as seen.
 pub const AFTER: usize = 256;
 

@@ -95,7 +95,8 @@ impl Node {
 
     /// A publish is offered to peers if it counts, or waits for what it is based on.
     fn offers(&self, published: &Published) -> bool {
-        published.refused.is_none() || published.parents.iter().any(|p| self.config.get(p).is_none())
+        let waits = published.parents.iter().any(|p| self.config.get(p).is_none());
+        published.refused.is_none() || (published.may && waits)
     }
 
     /// Asks for publishes that are named and not here. What counts for nothing is not reconciled, and not every

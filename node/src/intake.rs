@@ -19,6 +19,7 @@ use vigo_spanner::{Act, ForkProof, SpendRecord, may_push};
 use vigo_swarm::frame::{Bytes, Frame, Head};
 use vigo_swarm::ids::ConnId;
 
+use crate::forks;
 use crate::io::{Output, StoreOp};
 use crate::node::{Node, Out};
 
@@ -151,6 +152,9 @@ impl Node {
         spanner: &SpannerId,
         out: &mut Out,
     ) -> Verdict {
+        if Shape::of(record.space(), record.kind()) == Shape::Fork && self.is_outranked(&record) {
+            return Verdict::Known;
+        }
         match self.form_of(&record, spanner) {
             Ok(Some(form)) => self.file(now, from, record, form, out),
             Ok(None) => {
@@ -180,7 +184,7 @@ impl Node {
             }
             Shape::Fork => {
                 ForkProof::read(record.payload(), spanner).map_err(|e| fault(e.to_string()))?;
-                Ok(Some(Form::Single))
+                Ok(Some(forks::form(record)))
             }
             Shape::Spend => {
                 let spend = SpendRecord::read(record, spanner).map_err(|e| fault(e.to_string()))?;
@@ -262,6 +266,9 @@ impl Node {
         }
         if *record.space() == Space::admissions() || *record.space() == Space::envoys() {
             self.trust_insert(&record);
+            if record.kind() == FORK {
+                self.drop_outranked(out);
+            }
         } else if let Form::Statement { id, .. } = form {
             self.remember_statement(id, &record);
         }

@@ -15,6 +15,7 @@ mod commands;
 mod content;
 mod enrol;
 mod follow;
+mod forks;
 mod found;
 mod intake;
 pub mod io;

@@ -339,7 +339,7 @@ impl Node {
         let text = vigo_base::text::escaped(&goodbye.text.chars().take(300).collect::<String>());
         self.note(format!("{} says goodbye: {text}", key.short()), out);
         // A revocation or a fork proves itself: take it in, whoever showed it.
-        for record in goodbye.proof.iter().take(4) {
+        for record in goodbye.proof.iter().take(4).filter(|bytes| proves(bytes)) {
             self.take(now, None, record, out);
         }
         self.joining_goodbye(now, conn, &text, out);
@@ -418,6 +418,12 @@ fn door_of(frame: &Frame) -> Option<Request> {
         Frame::Enrol(_) => Request::Enrol,
         Frame::AskToJoin(_) => Request::AskToJoin,
     })
+}
+
+/// Whether a record is of those that show why somebody is turned away; anything else has its own way in.
+fn proves(bytes: &[u8]) -> bool {
+    let decoded = vigo_crdt::Unverified::decode(bytes);
+    decoded.is_ok_and(|record| *record.space() == Space::admissions() && record.key() != record.id())
 }
 
 fn farewell_of(refused: &NotLetIn) -> Farewell {

@@ -115,7 +115,8 @@ impl Node {
                     Ok((slot, _)) => Form::Register(slot),
                     Err(_) => continue,
                 },
-                Shape::Spend | Shape::Fork => Form::Single,
+                Shape::Fork => crate::forks::form(&record),
+                Shape::Spend => Form::Single,
                 Shape::Opaque => Form::Opaque,
             };
             self.replica.insert(record.clone(), form);

@@ -9,7 +9,6 @@ use vigo_swarm::frame::{Bytes, Digest, Frame};
 use vigo_swarm::ids::ConnId;
 use vigo_swarm::sync::{Act, Input};
 
-use crate::io::{Event, Output};
 use crate::node::{Node, Out};
 
 impl Node {
@@ -73,11 +72,7 @@ impl Node {
                 }
                 Act::Want(conn, space, keys) => self.send(conn, &Frame::Want(space, keys), out),
                 Act::Done { .. } => {}
-                Act::Blame(conn, why) => {
-                    if let Some(session) = self.sessions.get(&conn) {
-                        out.push(Output::Emit(Event::Misbehaved { key: session.key, what: why.to_string() }));
-                    }
-                }
+                Act::Blame(conn, why) => self.misbehaved(now, conn, why.to_string(), out),
             }
         }
         for input in later {

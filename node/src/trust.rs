@@ -276,20 +276,6 @@ impl Node {
         record.into_iter().map(|r| Bytes::from(r.bytes().to_vec())).collect()
     }
 
-    /// Tells everyone that a key was found in two places.
-    pub(crate) fn found_fork(&mut self, now: Time, one: Record, other: Record, out: &mut Out) {
-        let Ok(proof) = ForkProof::of(one, other) else { return };
-        let author = proof.author();
-        let known = self.trust.as_ref().is_some_and(|t| t.admissions.fork_of(&author).is_some());
-        if known {
-            return;
-        }
-        out.push(Output::Emit(Event::Cloned { key: author }));
-        if let Some(payload) = proof.encode() {
-            self.write(now, Space::admissions(), FORK, payload, out);
-        }
-    }
-
     /// How a member is known here: as a bolt, from the roster, or by the papers it showed on a connection.
     pub(crate) fn known_member(&self, key: &PublicKey) -> Option<Member> {
         let trust = self.trust.as_ref()?;

@@ -34,6 +34,8 @@ pub struct Published {
     pub signer: PublicKey,
     /// When, says the signer.
     pub time: Time,
+    /// Whether its signer may publish, wherever it stands among the others.
+    pub may: bool,
     /// Why it does not count, if it does not.
     pub refused: Option<String>,
 }
@@ -57,13 +59,15 @@ impl ConfigView {
         let mut publishes = BTreeMap::new();
         for statement in statements {
             let Ok(publish) = Publish::read(statement) else { continue };
+            let refused = judge(statement).err();
             let published = Published {
                 at: Epoch { epoch: publish.epoch, id: statement.id() },
                 publish,
                 parents: statement.after().to_vec(),
                 signer: statement.signer(),
                 time: statement.at(),
-                refused: judge(statement).err(),
+                may: refused.is_none(),
+                refused,
             };
             publishes.insert(statement.id(), published);
         }

@@ -8,8 +8,8 @@
 //! | limits | a value ≤ 4 KiB; only keys of the table |
 //!
 //! Each statement sets or unsets one key. For each key the counting statement with the greatest
-//! (generation, id) is the value; a generation is one more than every one its signer knew. A setting never
-//! decides who may do what.
+//! (generation, id) is the value; a generation is one more than every one its signer knew, and never above the length
+//! of the line of statements behind it. A setting never decides who may do what.
 
 mod schema;
 mod view;

@@ -2,8 +2,9 @@
 
 use vigo_base::{Hash, SecretKey, codec, limits};
 use vigo_node::crdt::{Space, register};
+use vigo_node::spanner::ForkProof;
 use vigo_node::spanner::NodeKind;
-use vigo_node::spanner::spend::{SPEND, Spend};
+use vigo_node::spanner::spend::{FORK, SPEND, Spend};
 use vigo_node::swarm::frame::{AskToJoin, Bytes, Farewell, Frame, Goodbye, JoinAnswer};
 use vigo_node::{Command, Input, Reply};
 
@@ -62,6 +63,39 @@ fn an_author_has_only_so_many_registers() {
     }
     let held = records_in(&mut rig, "status");
     assert!(held <= 64, "{held} registers of one envoy are held");
+}
+
+#[test]
+fn a_key_in_two_hands_costs_everybody_one_proof_however_often_it_forks() {
+    let mut rig = Rig::new();
+    let papers = rig.admit(&key(20), "web01", NodeKind::Envoy);
+    let carrier_papers = rig.admit(&key(21), "web02", NodeKind::Envoy);
+    let before = records_in(&mut rig, "admissions");
+    let proof = |rig: &Rig, seq: u64| {
+        let one = |value: u8| {
+            let payload = register::payload(1, &[value]);
+            rig.record(&key(20), Space::status(), seq, register::REGISTER, payload)
+        };
+        ForkProof::of(one(1), one(2)).expect("a fork").encode().expect("small enough")
+    };
+    // Falling sequences: each outranks the one before. The last comes again from another carrier.
+    let proofs: Vec<Vec<u8>> = (1..=40).rev().map(|seq| proof(&rig, seq)).collect();
+    for (n, payload) in (1..).zip(&proofs) {
+        let record = rig.record(&key(21), Space::admissions(), n, FORK, payload.clone());
+        let conn = rig.bolt.greet(key(21).public(), &carrier_papers);
+        rig.bolt.frame(conn, &push(&[record.bytes()]));
+        assert_eq!(records_in(&mut rig, "admissions"), before + 1, "after {n} proofs");
+    }
+    let again = rig.record(&key(21), Space::admissions(), 99, FORK, proofs[39].clone());
+    let worse = rig.record(&key(21), Space::admissions(), 100, FORK, proofs[0].clone());
+    let conn = rig.bolt.greet(key(21).public(), &carrier_papers);
+    rig.bolt.frame(conn, &push(&[again.bytes(), worse.bytes()]));
+    assert!(!rig.bolt.hung.contains_key(&conn), "telling it again is no fault");
+    assert_eq!(records_in(&mut rig, "admissions"), before + 1);
+    let held = rig.bolt.reload();
+    assert_eq!(held.disk.records.len(), rig.bolt.disk.records.len());
+    let forked = rig.bolt.greet(key(20).public(), &papers);
+    assert!(rig.bolt.hung.contains_key(&forked), "it is suspended all the same");
 }
 
 #[test]
