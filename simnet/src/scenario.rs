@@ -38,9 +38,9 @@ pub struct Size {
 
 impl Size {
     /// For every test run: most fleets small, some of twenty.
-    pub const SHORT: Size = Size { nodes: (3, 20), steps: 40, pause: secs(12) };
+    pub const SHORT: Size = Size { nodes: (3, 20), steps: 34, pause: secs(12) };
     /// For the long run: many hours.
-    pub const LONG: Size = Size { nodes: (5, 50), steps: 400, pause: mins(40) };
+    pub const LONG: Size = Size { nodes: (5, 50), steps: 120, pause: mins(40) };
 }
 
 /// What a life came to.
@@ -140,7 +140,7 @@ impl Scenario {
             // Many things happen at once.
             self.fleet.elapse(if self.dice.one_in(2) { pause } else { pause / 40 });
             self.tend();
-            if step % 4 == 0 {
+            if step % 5 == 0 {
                 self.check_safety()?;
             }
         }

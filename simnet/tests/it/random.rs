@@ -12,6 +12,8 @@ use vigo_simnet::{Outcome, Scenario, Size};
 /// Seeds of a test run, and of those the ones that are lived twice.
 const SEEDS: u64 = 200;
 const TWICE: u64 = 12;
+/// From here on a seed is one of the long run.
+const LONG_SEEDS: u64 = 1_000_000;
 
 /// What every set of lives must have reached, or the test tests less than it says.
 const MUST_REACH: &[&str] = &[
@@ -132,7 +134,7 @@ fn random_lives_are_safe_and_settle() {
 #[test]
 fn one_seed() {
     if let Some(seed) = std::env::var("VIGO_SEED").ok().and_then(|n| n.parse().ok()) {
-        let outcome = live(seed, Size::SHORT);
+        let outcome = live(seed, if seed < LONG_SEEDS { Size::SHORT } else { Size::LONG });
         println!("{outcome:?}");
     }
 }
@@ -141,10 +143,10 @@ fn one_seed() {
 #[test]
 #[ignore = "takes long: .ci/long runs it"]
 fn random_lives_over_ten_thousand_fleet_hours() {
-    let (mut hours, mut lives, mut first, mut all) = (0.0, 0, 1_000_000, Sum::default());
+    let (mut hours, mut lives, mut first, mut all) = (0.0, 0, LONG_SEEDS, Sum::default());
     while hours < 10_000.0 {
         let mut sum = live_all(first, 8, Size::LONG, 0);
-        assert!(sum.failed.is_empty(), "seeds {:?} failed (Size::LONG)", sum.failed);
+        assert!(sum.failed.is_empty(), "seeds {:?} failed; {}", sum.failed, again(sum.failed[0]));
         first += 8;
         lives += 8;
         hours += sum.fleet_hours;
