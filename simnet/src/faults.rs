@@ -6,7 +6,7 @@
 //! and a commit happens whole or not at all.
 
 use vigo_base::time::{Micros, secs};
-use vigo_base::{Dice, Time};
+use vigo_base::{Dice, Hash, Time};
 use vigo_node::boot::meta;
 use vigo_node::swarm::frame::{Bytes, Frame, Hello, VERSION};
 use vigo_node::swarm::ids::ConnId;
@@ -52,6 +52,9 @@ pub(crate) struct Faults {
     /// Frames with records that come a second time, late.
     pub replay: u64,
 }
+
+/// How the encoding of [`Frame::Push`] begins: an array of two, the number of the frame.
+const PUSH: &[u8] = &[0x82, 7];
 
 impl Fleet {
     /// What a machine's clock shows now.
@@ -170,6 +173,7 @@ impl Fleet {
         let now = self.now();
         let Some((peer, other)) = self.net.peer(ix, conn) else { return };
         let arrives = self.net.arrival(now, ix, conn, &mut self.dice);
+        self.must_be_durable(ix, frame);
         if self.machines[ix].withholds && is_about_records(frame) {
             return self.reach("records withheld");
         }
@@ -181,6 +185,20 @@ impl Fleet {
             let late = delay + self.dice.below(secs(10));
             self.post(late, peer, Input::Frame { conn: other, bytes: frame.to_vec() });
         }
+    }
+
+    /// The driver's rule, from the other side: no node passes a record on before it is on its disk.
+    fn must_be_durable(&mut self, ix: Ix, frame: &[u8]) {
+        if !frame.starts_with(PUSH) || self.machines[ix].inbox.is_some() {
+            return;
+        }
+        let Ok(Frame::Push(records)) = Frame::decode(frame) else { return };
+        for bytes in &records {
+            let id = Hash::of(bytes);
+            let (machine, durable) = (&self.machines[ix], self.machines[ix].disk.records.contains_key(&id));
+            assert!(durable, "{} passes on {id:?} before it is durable", machine.name);
+        }
+        self.reach("durable before it was passed on");
     }
 
     pub(crate) fn disk_fails(&mut self) -> bool {

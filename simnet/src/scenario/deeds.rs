@@ -62,7 +62,15 @@ impl Scenario {
         let Ok(signed) = signer.set(name, Some(&Value::from(value))) else { return };
         let generation = signer.context().generations.iter().find(|(k, _)| k == name).map_or(1, |g| g.1);
         let after = signer.context().tips.iter().find(|(s, _)| s == "settings").map(|t| t.1.clone());
-        let Some(acked) = self.fleet.try_submit(at, &signed) else { return };
+        let Some(mut acked) = self.fleet.try_submit(at, &signed) else { return };
+        // Somebody who is not sure hands it to another node too: one statement, two carriers.
+        if self.dice.one_in(3)
+            && let Some(other) = self.pick(&hands).filter(|other| *other != at)
+            && let Some(also) = self.fleet.try_submit(other, &signed)
+        {
+            acked |= also;
+            self.fleet.reach("handed to two nodes");
+        }
         let what = What::Set { key: name, value, generation };
         let after = after.unwrap_or_default();
         self.remember(Signed { id: signed.id, signer: key.public(), after, acked, what });

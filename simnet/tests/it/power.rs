@@ -1,10 +1,13 @@
 //! Power: machines that lose it between any two outputs, and disks that come from the past (R4).
 
+use vigo_base::Hash;
 use vigo_base::time::{mins, secs};
+use vigo_node::crdt::Unverified;
 use vigo_node::spanner::NodeKind;
+use vigo_node::spanner::spend::STATEMENT;
 use vigo_simnet::{Fleet, Ix, Power};
 
-use crate::stories::{fleet, publish, twice};
+use crate::stories::{all_run, fleet, publish, twice};
 
 /// A machine joins a bolt and both converge on a publish, while `who` loses power once, after `outputs` outputs.
 /// Gives whether the plug was really pulled.
@@ -102,6 +105,34 @@ fn a_bolt_with_an_old_disk_forgets_nobody() {
         for ix in [0, 1, all[2], joined, after] {
             assert!(fleet.has_run(ix, second), "{ix}\n{}", fleet.report());
         }
+        fleet
+    });
+}
+
+#[test]
+fn what_was_run_is_not_undone_when_a_record_rots() {
+    twice(43, |seed| {
+        let (mut fleet, all) = fleet(seed, 1, 2);
+        let first = publish(&mut fleet, 0, "first");
+        fleet.until(secs(30), |f| all_run(f, &all, first)).expect("everyone converges");
+        let second = publish(&mut fleet, 0, "second");
+        fleet.until(secs(30), |f| all_run(f, &all, second)).expect("everyone converges");
+        let web = all[1];
+        fleet.kill(web);
+        // The store found the newest publish damaged and dropped it; nobody can be asked for it yet.
+        let disk = &mut fleet.machine_mut(web).disk;
+        disk.records.retain(|_, bytes| {
+            let record = Unverified::decode(bytes).and_then(Unverified::trusted).expect("a record");
+            record.kind() != STATEMENT || Hash::of(record.payload()) != second.id
+        });
+        fleet.partition(&[web], &[0, all[2]]);
+        fleet.start(web);
+        fleet.elapse(mins(12));
+        assert_eq!(fleet.file(web, "/etc/motd").as_deref(), Some("second on debian\n"));
+        assert!(fleet.machine(web).epochs_run.is_sorted(), "{:?}", fleet.machine(web).epochs_run);
+        fleet.heal();
+        let third = publish(&mut fleet, 0, "third");
+        fleet.until(mins(2), |f| all_run(f, &all, third)).expect("it goes on");
         fleet
     });
 }
