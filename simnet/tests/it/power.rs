@@ -1,13 +1,13 @@
 //! Power: machines that lose it between any two outputs, and disks that come from the past (R4).
 
 use vigo_base::Hash;
-use vigo_base::time::{mins, secs};
+use vigo_base::time::{hours, mins, secs};
 use vigo_node::crdt::Unverified;
 use vigo_node::spanner::NodeKind;
 use vigo_node::spanner::spend::STATEMENT;
 use vigo_simnet::{Fleet, Ix, Power};
 
-use crate::stories::{all_run, fleet, publish, twice};
+use crate::stories::{CRATE, ENVOYS, all_run, fleet, publish, twice};
 
 /// A machine joins a bolt and both converge on a publish, while `who` loses power once, after `outputs` outputs.
 /// Gives whether the plug was really pulled.
@@ -133,6 +133,57 @@ fn what_was_run_is_not_undone_when_a_record_rots() {
         fleet.heal();
         let third = publish(&mut fleet, 0, "third");
         fleet.until(mins(2), |f| all_run(f, &all, third)).expect("it goes on");
+        fleet
+    });
+}
+
+#[test]
+fn a_publisher_keeps_what_no_bolt_holds_yet() {
+    twice(44, |seed| {
+        let (mut fleet, all) = fleet(seed, 2, 2);
+        let web = all[2];
+        fleet.kill(0);
+        fleet.kill(1);
+        let alice = fleet.operator.clone();
+        let motd = CRATE.replace("TEXT", "older");
+        let tree = [("configcrates/motd.vgo", motd.as_str()), ("envoys.vgo", ENVOYS)];
+        let source = fleet.store(web, &tree).source.hash;
+        fleet.publish_as(web, &alice, &tree).expect("published while no bolt is there");
+        let head = publish(&mut fleet, web, "newer");
+        fleet.elapse(hours(2));
+        fleet.kill(web);
+        fleet.start(web);
+        fleet.elapse(hours(2));
+        assert!(fleet.machine(web).disk.blobs.contains_key(&source), "forgotten before a bolt had it");
+        fleet.start(0);
+        fleet.start(1);
+        fleet.until(mins(2), |f| all_run(f, &all, head)).expect("everyone converges");
+        fleet
+    });
+}
+
+#[test]
+fn a_machine_that_comes_back_in_1970_dials_again() {
+    twice(45, |seed| {
+        let mut fleet = Fleet::new(seed);
+        fleet.found("bolt1");
+        let token = fleet.invite(0, "nat1", NodeKind::Envoy);
+        let nat = fleet.add("nat1");
+        fleet.only_dials(nat);
+        fleet.enrol(nat, token, "nat1");
+        fleet.until(secs(30), |f| f.has_joined(nat)).expect("joins");
+        fleet.restart_joined(nat);
+        fleet.elapse(secs(10));
+        // It dials in vain for a while, and keeps that in its address book.
+        fleet.kill(0);
+        fleet.elapse(mins(5));
+        fleet.kill(nat);
+        fleet.machine_mut(nat).clock.ahead = -(56 * 365 * hours(24) as i64);
+        fleet.start(0);
+        fleet.start(nat);
+        fleet.elapse(secs(12));
+        let at = publish(&mut fleet, 0, "good morning");
+        fleet.until(mins(2), |f| all_run(f, &[0, nat], at)).expect("it dials and converges");
         fleet
     });
 }

@@ -6,8 +6,8 @@ use vigo_node::content_types::config::Epoch;
 use vigo_node::spanner::NodeKind;
 use vigo_simnet::{Fleet, Ix};
 
-const CRATE: &str = "name: motd\nresources:\n  - name: motd\n    type: file\n    target_path: /etc/motd\n    content: \"TEXT on {{ .Traits.os.distro }}\\n\"\n";
-const ENVOYS: &str = "envoys:\n  - match: \"*\"\n    configcrates: [motd]\n";
+pub(crate) const CRATE: &str = "name: motd\nresources:\n  - name: motd\n    type: file\n    target_path: /etc/motd\n    content: \"TEXT on {{ .Traits.os.distro }}\\n\"\n";
+pub(crate) const ENVOYS: &str = "envoys:\n  - match: \"*\"\n    configcrates: [motd]\n";
 
 /// Publishes a motd through a machine.
 pub(crate) fn publish(fleet: &mut Fleet, at: Ix, text: &str) -> Epoch {
