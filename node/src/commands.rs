@@ -59,6 +59,7 @@ impl Node {
             let reply = Err(refuse(RefusalKind::Denied, denied.to_string(), hint));
             return out.push(Output::Reply { id, reply });
         }
+        self.settle_all(now, out);
         match command {
             Command::Converge { dry_run } => return self.ask_run(now, id, dry_run, out),
             Command::Submit { space, statement } => {

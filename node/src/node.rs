@@ -42,6 +42,9 @@ use crate::trust::Trust;
 pub(crate) const PING: u64 = time::secs(20);
 /// How long a peer may be silent.
 pub(crate) const SILENCE: u64 = time::secs(60);
+/// How long a view of statements rests after it was made, in microseconds for each statement: about five times what
+/// making it takes.
+const REST: u64 = 50;
 /// How often the address book and other slow chores are looked after.
 const CHORES: u64 = time::secs(5);
 
@@ -110,6 +113,8 @@ pub struct Node {
     pub(crate) warnings: BTreeMap<&'static str, String>,
     /// Spaces whose records changed since the consequences were last drawn.
     pub(crate) touched: BTreeSet<Space>,
+    /// Until when the view of a space rests.
+    pub(crate) rests: BTreeMap<Space, Time>,
     /// The hash of the address book as it was last kept.
     pub(crate) saved_book: Option<Hash>,
 }
@@ -168,6 +173,7 @@ impl Machine for Node {
 
     fn next_wake(&self) -> Option<Time> {
         let mut due = vec![self.timers.ping, self.timers.chores];
+        due.extend(self.touched.iter().filter_map(|space| self.rests.get(space)).copied());
         if self.trust.is_some() {
             due.push(self.timers.presence);
         }
@@ -184,12 +190,15 @@ impl Machine for Node {
 }
 
 impl Node {
-    /// Draws the consequences of everything that changed, until nothing changes any more.
+    /// Draws the consequences of everything that changed, until nothing changes any more. A large view that was
+    /// just made rests for a while, so that a burst of records does not make it again for each.
     pub(crate) fn settle(&mut self, now: Time, out: &mut Out) {
         // Trust first: it decides what counts in every other space. Bounded, because each pass takes a space
         // out and only admissions put others in.
         for _ in 0..8 {
-            let Some(space) = self.touched.pop_first() else { break };
+            let rests = |space: &&Space| self.rests.get(*space).is_none_or(|until| now >= *until);
+            let Some(space) = self.touched.iter().find(rests).cloned() else { break };
+            self.touched.remove(&space);
             if space == Space::admissions() {
                 self.trust_changed(now, out);
             } else if space == Space::envoys() {
@@ -199,8 +208,19 @@ impl Node {
             } else if space == Space::settings() {
                 self.settings_changed(now);
             }
+            let size = self.statements.get(&space).map_or(0, BTreeMap::len) as u64;
+            match (size * REST).min(time::secs(1)) {
+                short if short < time::millis(10) => drop(self.rests.remove(&space)),
+                rest => drop(self.rests.insert(space, now.after(rest))),
+            }
         }
         self.follow(now, out);
+    }
+
+    /// Draws all consequences now: somebody asks.
+    pub(crate) fn settle_all(&mut self, now: Time, out: &mut Out) {
+        self.rests.clear();
+        self.settle(now, out);
     }
 
     /// A name for what this node offers its peers of a space: equal sets have equal digests.

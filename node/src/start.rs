@@ -80,6 +80,7 @@ impl Node {
             timers: Timers::default(),
             warnings: BTreeMap::new(),
             touched: BTreeSet::new(),
+            rests: BTreeMap::new(),
             saved_book: None,
             options,
             dice,

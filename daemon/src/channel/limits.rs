@@ -85,8 +85,8 @@ impl Default for Limits {
             answer: Duration::from_secs(30),
             fetches: 4 * limits::CHUNKS_IN_FLIGHT,
             stall: Duration::from_secs(15),
-            idle: Duration::from_secs(30),
-            keep_alive: Duration::from_secs(10),
+            idle: Duration::from_secs(15),
+            keep_alive: Duration::from_secs(5),
             flush: Duration::from_secs(1),
         }
     }

@@ -29,7 +29,7 @@ const BOLTS: (usize, usize) = (2, 16);
 /// Envoys that any node keeps.
 const ENVOYS: usize = 4;
 /// The shortest and the longest pause after a failed dial.
-const BACKOFF: (Micros, Micros) = (millis(500), secs(60));
+const BACKOFF: (Micros, Micros) = (millis(500), secs(20));
 /// Mean pause after a peer turned us away.
 const AWAY: Micros = secs(30);
 /// A dial without an answer counts as failed.
