@@ -1,6 +1,6 @@
 //! SHA-256 names for records, statements, blobs and fleets.
 //!
-//! A [`Hash`] is never compared by prefix and never shortened where it decides something; [`Hash::short`]
+//! A [`struct@Hash`] is never compared by prefix and never shortened where it decides something; [`Hash::short`]
 //! is for people.
 
 use std::fmt;

@@ -2,7 +2,7 @@
 //!
 //! Four words matter here:
 //!
-//! - **identity**: [`PublicKey`], [`SecretKey`], [`Signature`], [`Hash`]. [`PublicKey::verify`] is the
+//! - **identity**: [`PublicKey`], [`SecretKey`], [`Signature`], [`struct@Hash`]. [`PublicKey::verify`] is the
 //!   one place in the project where a signature is checked, always strictly.
 //! - **encoding**: [`codec`] turns a value into canonical bytes and refuses bytes that are not canonical.
 //! - **machines**: [`Machine`] is logic without IO. Input in, outputs out, time as an argument.
