@@ -230,9 +230,13 @@ impl Fleet {
         self.happened += 1;
         match event {
             Event::Input(ix, life, input) if self.machines[ix].life == life => self.input(ix, *input),
-            Event::Wake(ix, life) if self.machines[ix].life == life => {
+            // One that an earlier moment has replaced is void, or each would bring forth another.
+            Event::Wake(ix, life)
+                if self.machines[ix].life == life && self.machines[ix].wake_at == Some(self.now()) =>
+            {
                 let now = self.local(ix);
                 self.machines[ix].wake_at = None;
+                self.machines[ix].must_not_spin(now);
                 let mut out = Outbox::new();
                 if let Some(node) = self.machines[ix].node.as_mut() {
                     node.wake(now, &mut out);

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vigo_base::{Dice, Hash, Outbox, SecretKey, Time};
+use vigo_base::time::millis;
+use vigo_base::{Dice, Hash, Machine as _, Outbox, SecretKey, Time};
 use vigo_executors::FakeHost;
 use vigo_node::boot::meta;
 use vigo_node::content_types::config::Epoch;
@@ -70,6 +71,8 @@ pub struct Machine {
     /// Which start this is: what was scheduled for an earlier one is void.
     pub(crate) life: u64,
     pub(crate) wake_at: Option<Time>,
+    /// When it was woken lately, and how often since.
+    wakes: (Time, u32),
     /// Seconds between two runs; the fleet's setting if none.
     pub interval: Option<u64>,
     /// What it said of itself, the last thousand.
@@ -104,6 +107,7 @@ impl Machine {
             join: None,
             life: 0,
             wake_at: None,
+            wakes: (Time(0), 0),
             interval: Some(300),
             events: Vec::new(),
             epochs_run: Vec::new(),
@@ -154,6 +158,17 @@ impl Machine {
         };
         self.node = Some(Node::boot(now, boot, out).map_err(|e| e.to_string())?);
         Ok(())
+    }
+
+    /// A node that wants to be woken again and again for nothing would burn a processor: it is woken for a due
+    /// moment, and must then let go of it.
+    pub(crate) fn must_not_spin(&mut self, now: Time) {
+        if now.since(self.wakes.0) > millis(1) {
+            self.wakes = (now, 0);
+        }
+        self.wakes.1 += 1;
+        let status = self.node.as_ref().and_then(|node| node.next_wake());
+        assert!(self.wakes.1 < 500, "{} spins at {now:?}: it wants to be woken at {status:?}", self.name);
     }
 
     /// Pulls the plug.
