@@ -163,12 +163,12 @@ impl Machine {
     /// A node that wants to be woken again and again for nothing would burn a processor: it is woken for a due
     /// moment, and must then let go of it.
     pub(crate) fn must_not_spin(&mut self, now: Time) {
-        if now.since(self.wakes.0) > millis(1) {
+        if now.0.abs_diff(self.wakes.0.0) > millis(1) {
             self.wakes = (now, 0);
         }
         self.wakes.1 += 1;
-        let status = self.node.as_ref().and_then(|node| node.next_wake());
-        assert!(self.wakes.1 < 500, "{} spins at {now:?}: it wants to be woken at {status:?}", self.name);
+        let due = self.node.as_ref().and_then(|node| node.next_wake());
+        assert!(self.wakes.1 < 500, "{} spins at {now:?}: it wants to be woken at {due:?}", self.name);
     }
 
     /// Pulls the plug.
