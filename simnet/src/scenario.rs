@@ -40,7 +40,7 @@ impl Size {
     /// For every test run: most fleets small, some of twenty.
     pub const SHORT: Size = Size { nodes: (3, 20), steps: 34, pause: secs(12) };
     /// For the long run: many hours.
-    pub const LONG: Size = Size { nodes: (5, 50), steps: 120, pause: mins(40) };
+    pub const LONG: Size = Size { nodes: (5, 24), steps: 120, pause: mins(40) };
 }
 
 /// What a life came to.
