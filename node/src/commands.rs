@@ -10,7 +10,7 @@ use vigo_content::config::{PUBLISH, Publish};
 use vigo_content::settings::Change;
 use vigo_crdt::{Space, Statement};
 use vigo_spanner::spend::STATEMENT;
-use vigo_spanner::{Authority, Pattern, Request, Right, Who, may};
+use vigo_spanner::{Act, Authority, Pattern, Request, Right, Who, may};
 
 use crate::command::{BoltRow, Command, Context, Refusal, RefusalKind, Reply};
 use crate::io::{Caller, CommandId, Event, Output};
@@ -239,6 +239,7 @@ impl Node {
         let denied = |e: vigo_spanner::WhyNot| refuse(RefusalKind::Denied, e.to_string(), None);
         let space = statement.space().clone();
         if space == Space::admissions() {
+            self.check_revoke(statement)?;
             let mut admissions = trust.admissions.clone();
             admissions.insert_statement(statement.clone());
             return Authority::evaluate(&admissions).counts(&statement.id()).map_err(denied);
@@ -263,6 +264,20 @@ impl Node {
                 .map(|_| ())
                 .map_err(|e| refuse(RefusalKind::BadRequest, e.to_string(), None)),
         }
+    }
+
+    /// Whom a bolt admitted only bolts know: a revocation of it that was signed beside an envoy would not say what
+    /// it had seen, and everybody whom that bolt let in would fall with it.
+    fn check_revoke(&self, statement: &Statement) -> Result<(), Refusal> {
+        let Some(trust) = self.trust.as_ref().filter(|_| !self.is_bolt()) else { return Ok(()) };
+        let Ok(Act::Revoke(revoke)) = Act::decode(statement.kind(), statement.payload()) else {
+            return Ok(());
+        };
+        let Some(bolt) = revoke.keys.iter().find_map(|key| trust.authority.bolt(key)) else { return Ok(()) };
+        let what = format!("{} is a bolt, and this node does not know whom it let in", bolt.name);
+        let hint =
+            "revoke a bolt through another bolt; if all are lost, bring one back with `vigo init --restore`";
+        Err(refuse(RefusalKind::Denied, what, Some(hint)))
     }
 
     fn check_publish(&self, statement: &Statement) -> Result<(), Refusal> {

@@ -171,6 +171,15 @@ impl Node {
         }
     }
 
+    /// The spend in an envoy's papers is its admission: a bolt that lost or never had it, after a restore for
+    /// instance, takes it in, so that it lists the envoy and a revocation of the spender can say it was seen.
+    pub(crate) fn adopt_spend(&mut self, now: Time, spend: Record, out: &mut Out) {
+        let Some(spanner) = self.spanner().filter(|_| self.is_bolt()) else { return };
+        if *spend.space() == Space::envoys() && !self.replica.contains(spend.space(), &spend.id()) {
+            let _ = self.consider(now, None, spend, &spanner, out);
+        }
+    }
+
     /// What a record is to its space; none if that cannot be said yet.
     fn form_of(&self, record: &Record, spanner: &SpannerId) -> Result<Option<Form>, Refusal> {
         let fault = |why: String| Refusal { why, senders_fault: true };

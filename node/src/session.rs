@@ -271,6 +271,7 @@ impl Node {
             }
             Ok(checked) => {
                 if self.keep_this(now, conn, key, dialed, out) {
+                    self.adopt_spend(now, checked.spend.record().clone(), out);
                     self.welcome(now, conn, checked.member, hello, out);
                 }
             }

@@ -10,7 +10,7 @@ use vigo_node::release::Release;
 use vigo_node::sign::{Signed, Signer, Wanted};
 use vigo_node::spanner::{Grant, NameRule, NodeKind, Token};
 use vigo_node::stacks::{SourceTree, compile};
-use vigo_node::{Command, Event, Founding, Input, Join, Refusal, Reply, found};
+use vigo_node::{Command, Event, Founding, Input, Join, Refusal, Reply, Restoring, found, restore};
 
 use crate::machine::Power;
 use crate::net::Net;
@@ -267,4 +267,39 @@ where
     T::Err: std::fmt::Debug,
 {
     text.parse().unwrap_or_else(|e| panic!("{text:?}: {e:?}"))
+}
+
+impl Fleet {
+    /// Brings a fleet back from what a member holds: a new bolt, by the operator's key, that finds the member's peers.
+    pub fn restore(&mut self, from: Ix, name: &str) -> Ix {
+        let Ok(Reply::Authority { spanner, records }) = self.call(from, Command::Authority) else {
+            panic!("a member exports the authority");
+        };
+        let ix = self.add(name);
+        let (key, operator, now) = (self.machines[ix].key.clone(), self.operator.clone(), self.now());
+        let authority = records.iter().map(|hex| unhex(hex)).collect();
+        let restoring = Restoring {
+            spanner,
+            authority,
+            node: &key,
+            name: parse(name),
+            signer: &operator,
+            operator: None,
+            now,
+        };
+        let founded = restore(restoring).unwrap_or_else(|e| panic!("restoring: {e}"));
+        let disk = &mut self.machines[ix].disk;
+        for bytes in founded.records {
+            disk.records.insert(Hash::of(&bytes), bytes);
+        }
+        disk.meta.extend(founded.meta);
+        self.machines[ix].peers = vec![self.address(from)];
+        self.start(ix);
+        ix
+    }
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let byte = |i: usize| u8::from_str_radix(&text[i..i + 2], 16).unwrap_or_else(|e| panic!("{e}"));
+    (0..text.len()).step_by(2).map(byte).collect()
 }

@@ -394,3 +394,34 @@ fn an_invite_used_up_in_two_partitions_lets_one_in_everywhere() {
         fleet
     });
 }
+
+#[test]
+fn a_restored_bolt_learns_whom_the_lost_one_let_in_and_they_outlive_it() {
+    twice(31, |seed| {
+        let (mut fleet, all) = fleet(seed, 1, 4);
+        let first = publish(&mut fleet, 0, "first");
+        fleet.until(secs(30), |f| all_run(f, &all, first)).expect("everyone converges");
+        let lost = fleet.key(0);
+        fleet.kill(0);
+        fleet.elapse(secs(60));
+        let beside_an_envoy =
+            fleet.signer(all[1], &fleet.operator.clone()).revoke(&[lost], "burnt").expect("signed");
+        let refused =
+            fleet.submit(all[1], &beside_an_envoy).expect_err("it does not know whom the bolt let in");
+        assert!(refused.hint.is_some_and(|hint| hint.contains("through another bolt")), "{}", refused.what);
+        let bolt = fleet.restore(all[1], "bolt9");
+        let listed = |f: &mut Fleet| {
+            let rows = f.members(bolt);
+            rows.iter().filter(|m| m.kind == "envoy" && m.state == "active").count()
+        };
+        fleet.elapse(mins(2));
+        assert_eq!(listed(&mut fleet), 4, "their papers were taken in: {:?}", fleet.members(bolt));
+        fleet.revoke(bolt, lost);
+        fleet.elapse(secs(5));
+        let next = publish(&mut fleet, bolt, "next");
+        let envoys = &all[1..];
+        fleet.until(secs(60), |f| all_run(f, envoys, next)).expect("they still belong");
+        assert_eq!(listed(&mut fleet), 4);
+        fleet
+    });
+}
