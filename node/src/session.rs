@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vigo_base::{Hash, PublicKey, Time, limits};
+use vigo_base::{PublicKey, Time, limits};
 use vigo_crdt::Space;
 use vigo_spanner::{Member, NodeKind, PapersRefused, Request, Who, may};
 use vigo_swarm::frame::{Bytes, Digest, Farewell, Frame, Goodbye, Head, Hello, VERSION};
@@ -43,7 +43,6 @@ pub(crate) struct Session {
     pub heard: Time,
     pub stage: Stage,
     pub said_hello: bool,
-    pub digests: BTreeMap<Space, Hash>,
 }
 
 impl Session {
@@ -56,19 +55,7 @@ impl Session {
         now: Time,
     ) -> Session {
         let stage = Stage::Stranger;
-        let digests = BTreeMap::new();
-        Session {
-            conn,
-            key,
-            dialed,
-            address,
-            exporter,
-            since: now,
-            heard: now,
-            stage,
-            said_hello: false,
-            digests,
-        }
+        Session { conn, key, dialed, address, exporter, since: now, heard: now, stage, said_hello: false }
     }
 
     /// The member at the other end.

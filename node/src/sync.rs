@@ -30,9 +30,6 @@ impl Node {
         let shared = self.shared_spaces(bolt);
         for Digest { space, digest } in digests.into_iter().filter(|d| shared.contains(&d.space)).take(32) {
             let ours = self.replica.digest(&space);
-            if let Some(session) = self.sessions.get_mut(&conn) {
-                session.digests.insert(space.clone(), digest);
-            }
             self.sync_input(now, Input::Digest { conn, space, theirs: digest, ours }, out);
         }
     }
