@@ -6,7 +6,7 @@ use crate::{Breach, expect_none};
 /// Packages in `Cargo.lock`. The tree of issue 2 has 281 (20 November 2026); this is that and about a tenth, so
 /// that an update of a dependency does not fail a build while a new family of crates does. The issue that brings
 /// libp2p (gossip) and the one that brings automerge (documents) may raise it, each by what it measured, here.
-const PACKAGES: usize = 310;
+const PACKAGES: usize = 425;
 
 fn lints(crates: &[Crate]) -> Vec<Breach> {
     let inherits = |c: &Crate| {

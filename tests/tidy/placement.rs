@@ -9,7 +9,7 @@ use crate::{Breach, expect_none};
 /// Third-party crates with the only crates that may name them, and what the others do instead.
 const PLACES: [(&[&str], &[&str], &str); 8] = [
     (
-        &["libp2p", "quinn", "quinn-proto", "quinn-udp", "rustls", "redb", "axum"],
+        &["libp2p", "if-watch", "quinn", "quinn-proto", "quinn-udp", "rustls", "redb", "axum"],
         &["daemon"],
         "describe it as an effect in node/src/io.rs and perform it in daemon",
     ),
