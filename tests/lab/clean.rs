@@ -6,8 +6,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use super::machines::groups;
+
 /// How every name of the lab begins.
 pub const PREFIX: &str = "vigo-";
+/// Where systemd-nspawn leaves an empty folder for each machine.
+pub const PROPAGATE: &str = "/run/systemd/nspawn/propagate";
 /// How every folder of the lab begins.
 pub const FOLDER: &str = "vigo-lab-";
 
@@ -60,6 +64,14 @@ pub fn sweep() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if owner(&name, FOLDER).is_some_and(is_gone) {
             let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    for group in groups::found(|name| owner(name, PREFIX).is_some_and(is_gone)) {
+        groups::remove(&group);
+    }
+    for entry in std::fs::read_dir(PROPAGATE).into_iter().flatten().flatten() {
+        if owner(&entry.file_name().to_string_lossy(), PREFIX).is_some_and(is_gone) {
+            let _ = std::fs::remove_dir(entry.path());
         }
     }
 }

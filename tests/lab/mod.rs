@@ -18,8 +18,10 @@
 #![allow(dead_code, unused_imports)]
 
 mod clean;
+pub mod machines;
 mod net;
 mod process;
+mod said;
 pub mod wait;
 
 use std::io::Write;
@@ -31,6 +33,7 @@ use std::time::Duration;
 pub use clean::sweep;
 pub use net::Lab;
 pub use process::{Node, Process};
+pub use said::Said;
 
 /// What the lab runs, with the Debian package that brings it.
 const TOOLS: [(&str, &str); 3] = [("ip", "iproute2"), ("nft", "nftables"), ("ping", "iputils-ping")];
@@ -83,7 +86,7 @@ pub fn decide(missing: &[String], required: bool) -> Result<Readiness, String> {
 
 fn missing() -> Vec<String> {
     let mut missing = Vec::new();
-    if std::fs::metadata("/proc/self").map_or(1, |m| m.uid()) != 0 {
+    if !is_root() {
         return vec!["namespaces need root: run the tests as root".to_owned()];
     }
     for (tool, package) in TOOLS {
@@ -95,6 +98,10 @@ fn missing() -> Vec<String> {
         missing.extend(net::trial().err());
     }
     missing
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
 }
 
 /// `n` seconds.

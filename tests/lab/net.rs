@@ -279,7 +279,8 @@ fn must(program: &str, words: &[&str]) {
     try_run(program, words, None).unwrap_or_else(|e| panic!("{e}"));
 }
 
-fn try_run(program: &str, words: &[&str], input: Option<&str>) -> Result<(), String> {
+/// Runs a program with this input; the error says what it was and what it said.
+pub fn try_run(program: &str, words: &[&str], input: Option<&str>) -> Result<(), String> {
     let said = |what: &dyn std::fmt::Display| format!("{program} {}: {what}", words.join(" "));
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
     let mut child = Command::new(program)

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command as Program, Output};
+use std::process::Command as Program;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use serde_json::Value;
 use vigo_daemon::client::blocking::Client;
 use vigo_daemon::node::command::{Command, PeerRow, PublishRow, Reply, Status};
 
+pub use crate::lab::Said;
 use crate::lab::{Lab, Node, Process, secs, wait};
 
 /// The program under test.
@@ -56,46 +57,6 @@ pub struct Published {
     pub id: String,
     /// When the command had returned.
     pub returned: Instant,
-}
-
-/// What a command came to.
-#[derive(Debug)]
-pub struct Said {
-    /// Its exit code; -1 for a signal.
-    pub code: i32,
-    /// Standard output.
-    pub out: String,
-    /// Standard error.
-    pub err: String,
-}
-
-impl Said {
-    /// Of what a program left.
-    pub fn of(output: Output) -> Said {
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    /// The JSON it printed, of a command that must have gone well.
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        let out = self.good();
-        serde_json::from_str(out).unwrap_or_else(|e| panic!("no JSON ({e}): {out}"))
-    }
-
-    /// The output of a command that must have gone well.
-    #[track_caller]
-    pub fn good(&self) -> &str {
-        assert_eq!(self.code, 0, "it failed:\n{}\n{}", self.out, self.err);
-        &self.out
-    }
-
-    /// The error of a command that must have ended with this code.
-    #[track_caller]
-    pub fn bad(&self, code: i32) -> &str {
-        assert_eq!(self.code, code, "another code was expected:\n{}\n{}", self.out, self.err);
-        &self.err
-    }
 }
 
 /// A fleet, or several, on one bridge.
