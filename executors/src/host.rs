@@ -46,6 +46,13 @@ pub trait Host {
     /// [`HostError`] when it is missing, not a folder, or cannot be read.
     fn is_empty_dir(&self, path: &HostPath) -> Result<bool, HostError>;
 
+    /// What the folder that `path` leads to holds, links followed below the root, by name; at most `most` things.
+    /// Names that are not UTF-8 are left out.
+    ///
+    /// # Errors
+    /// [`HostError`] when it is missing, not a folder, or cannot be read.
+    fn list(&self, path: &HostPath, most: usize) -> Result<Vec<Entry>, HostError>;
+
     /// The bytes of the regular file at `path`, not through a link.
     ///
     /// # Errors
@@ -57,6 +64,12 @@ pub trait Host {
     /// # Errors
     /// As [`Host::read`].
     fn read_followed(&self, path: &HostPath, limit: u64) -> Result<Vec<u8>, HostError>;
+
+    /// The first bytes, at most `most`, of the regular file that `path` leads to, links followed below the root.
+    ///
+    /// # Errors
+    /// [`HostError`] when it is missing, not a regular file, or cannot be read.
+    fn read_start(&self, path: &HostPath, most: u64) -> Result<Vec<u8>, HostError>;
 
     /// Puts a file at `path` in one step, with its folders: somebody who opens it sees the old content or the
     /// new one. The old content is kept first.
@@ -186,6 +199,15 @@ pub struct Stat {
     pub size: u64,
     /// The text of a link; what is not UTF-8 in it is replaced by U+FFFD.
     pub target: Option<String>,
+}
+
+/// One thing in a folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// What kind of thing, a link not followed.
+    pub kind: Kind,
 }
 
 /// Owner, group and mode to set; what is `None` stays.

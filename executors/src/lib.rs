@@ -38,6 +38,7 @@ pub mod attributes;
 pub mod change;
 pub mod converge;
 pub mod diff;
+pub mod dpkg;
 pub mod fake;
 pub mod host;
 pub mod path;

@@ -16,10 +16,12 @@ pub enum TraitKind {
     Bool,
     /// A list of texts.
     List,
+    /// A list of maps, for templates and functions.
+    Table,
 }
 
 /// Every trait: dotted name, short name (if it has one), kind.
-const TRAITS: [(&str, Option<&str>, TraitKind); 15] = [
+const TRAITS: [(&str, Option<&str>, TraitKind); 20] = [
     ("os.family", Some("family"), TraitKind::Text),
     ("os.distro", Some("distro"), TraitKind::Text),
     ("os.version", Some("version"), TraitKind::Text),
@@ -35,6 +37,11 @@ const TRAITS: [(&str, Option<&str>, TraitKind); 15] = [
     ("kernel.release", None, TraitKind::Text),
     ("kernel.version", None, TraitKind::Text),
     ("is_container", Some("is_container"), TraitKind::Bool),
+    ("mounts", None, TraitKind::Table),
+    ("packages", None, TraitKind::Table),
+    ("ports", None, TraitKind::Table),
+    ("services", None, TraitKind::Table),
+    ("users", None, TraitKind::Table),
 ];
 
 /// The dotted name of the trait that `name` means, dotted or short.

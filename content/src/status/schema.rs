@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use vigo_base::codec::{self, BadBytes};
 use vigo_base::{Hash, Time};
 use vigo_crdt::register::Slot;
@@ -161,12 +162,15 @@ impl Run {
 }
 
 impl Traits {
-    /// The value of the register; too large a set of traits is replaced by a note that says so.
+    /// The value of the register. Where all traits together are too large for it, lists are summarised, the largest
+    /// first, as their `count` and a `digest` of what is in them; what is too large even so is replaced by a note.
     pub fn encode(&self) -> Vec<u8> {
         if self.json.len() <= TRAITS_BYTES {
             return codec::encode(self);
         }
-        let json = format!("{{\"truncated\":\"{} bytes of traits\"}}", self.json.len());
+        let json = summarised(&self.json).filter(|json| json.len() <= TRAITS_BYTES);
+        let json =
+            json.unwrap_or_else(|| format!("{{\"truncated\":\"{} bytes of traits\"}}", self.json.len()));
         codec::encode(&Traits { json })
     }
 
@@ -179,9 +183,49 @@ impl Traits {
     }
 }
 
+/// The traits with their largest lists summarised until they fit.
+fn summarised(json: &str) -> Option<String> {
+    let mut traits: serde_json::Map<String, Value> = serde_json::from_str(json).ok()?;
+    let mut lists: Vec<(usize, String)> = traits
+        .iter()
+        .filter(|(_, value)| value.is_array())
+        .map(|(name, value)| (value.to_string().len(), name.clone()))
+        .collect();
+    lists.sort();
+    let mut size = json.len();
+    while size > TRAITS_BYTES {
+        let (_, name) = lists.pop()?;
+        let list = traits.get_mut(&name)?;
+        let digest = Hash::of(list.to_string().as_bytes()).short();
+        *list = serde_json::json!({"count": list.as_array().map_or(0, Vec::len), "digest": digest});
+        size = serde_json::to_string(&traits).ok()?.len();
+    }
+    serde_json::to_string(&traits).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_lists_are_summarised_and_small_ones_are_not() {
+        let all = |version: &str| {
+            let package =
+                |n: usize| serde_json::json!({"name": format!("p{n}"), "version": version, "arch": "amd64"});
+            let packages: Vec<Value> = (0..600).map(package).collect();
+            let ports = serde_json::json!([{"proto": "tcp", "address": "::", "port": 22}]);
+            let traits =
+                serde_json::json!({"os": {"family": "debian"}, "ports": ports, "packages": packages});
+            let traits = Traits { json: traits.to_string() };
+            let told = Traits::decode(&traits.encode()).unwrap();
+            serde_json::from_str::<Value>(&told.json).unwrap()
+        };
+        let (one, same, other) = (all("1"), all("1"), all("2"));
+        assert_eq!((&one["os"]["family"], &one["ports"][0]["port"]), (&"debian".into(), &22.into()));
+        assert_eq!(one["packages"]["count"], 600);
+        assert_eq!(one["packages"]["digest"], same["packages"]["digest"]);
+        assert_ne!(one["packages"]["digest"], other["packages"]["digest"]);
+    }
 
     #[test]
     fn registers_stay_bounded() {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::host::{
-    Access, Capabilities, Command, Ending, Fault, Host, HostError, Kernel, Kind, NewFile, OUTPUT_BYTES, Ran,
-    Stat,
+    Access, Capabilities, Command, Ending, Entry, Fault, Host, HostError, Kernel, Kind, NewFile,
+    OUTPUT_BYTES, Ran, Stat,
 };
 use crate::path::HostPath;
 use tree::{Body, Node, Tree, refused};
@@ -299,12 +299,28 @@ impl Host for FakeHost {
         }
     }
 
+    fn list(&self, path: &HostPath, most: usize) -> Result<Vec<Entry>, HostError> {
+        self.healthy("list", path)?;
+        let real = self.tree.find(path, true)?.ok_or_else(|| missing("list", path))?;
+        match self.tree.get(&real).map(Node::kind) {
+            None => Err(missing("list", path)),
+            Some(Kind::Directory) => Ok(self.tree.children(&real).take(most).collect()),
+            Some(kind) => Err(wrong_kind(path, kind, "a directory")),
+        }
+    }
+
     fn read(&self, path: &HostPath, limit: u64) -> Result<Vec<u8>, HostError> {
         self.bytes_of(path, limit, false)
     }
 
     fn read_followed(&self, path: &HostPath, limit: u64) -> Result<Vec<u8>, HostError> {
         self.bytes_of(path, limit, true)
+    }
+
+    fn read_start(&self, path: &HostPath, most: u64) -> Result<Vec<u8>, HostError> {
+        let mut bytes = self.bytes_of(path, u64::MAX, true)?;
+        bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        Ok(bytes)
     }
 
     fn write(&mut self, path: &HostPath, file: &NewFile<'_>) -> Result<(), HostError> {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::host::{Fault, HostError, Kind, LINKS, PARENT_MODE, Stat};
+use crate::host::{Entry, Fault, HostError, Kind, LINKS, PARENT_MODE, Stat};
 use crate::path::HostPath;
 
 /// What a node holds.
@@ -99,6 +99,19 @@ impl Tree {
     pub fn has_children(&self, real: &str) -> bool {
         let below = format!("{real}/");
         self.0.range(below.clone()..).next().is_some_and(|(path, _)| path.starts_with(&below))
+    }
+
+    /// What the folder holds, by name.
+    pub fn children(&self, real: &str) -> impl Iterator<Item = Entry> {
+        let below = if real == "/" { "/".to_owned() } else { format!("{real}/") };
+        let inside = self.0.range(below.clone()..).take_while({
+            let below = below.clone();
+            move |(path, _)| path.starts_with(&below)
+        });
+        inside.filter_map(move |(path, node)| {
+            let name = path.strip_prefix(&below).filter(|name| !name.is_empty() && !name.contains('/'))?;
+            Some(Entry { name: name.to_owned(), kind: node.kind() })
+        })
     }
 
     /// The real path that `path` names; `None` when a folder on the way is missing.

@@ -27,7 +27,7 @@ use rustix::io::Errno;
 
 pub use backups::{COPIES, COPIES_BYTES, COPIES_OF_PATH};
 
-use crate::host::{Access, Capabilities, Command, Host, HostError, Kernel, Kind, NewFile, Ran, Stat};
+use crate::host::{Access, Capabilities, Command, Entry, Host, HostError, Kernel, Kind, NewFile, Ran, Stat};
 use crate::path::HostPath;
 use backups::Backups;
 use errors::refused;
@@ -135,12 +135,40 @@ impl Host for RealHost {
         Ok(entries.next().is_none())
     }
 
+    fn list(&self, path: &HostPath, most: usize) -> Result<Vec<Entry>, HostError> {
+        let place = must_find(&self.root, path, Manner::Followed, "list")?;
+        match stat_place(&place, path)?.map(|s| s.kind) {
+            Some(Kind::Directory) | None => {}
+            Some(kind) => return Err(wrong_kind(path, kind, "a directory")),
+        }
+        let fail = |e: &std::io::Error| refused("list", path, e);
+        let folder = place.dir.open_dir_nofollow(&place.name).map_err(|e| fail(&e))?;
+        let mut found = Vec::new();
+        for entry in folder.entries().map_err(|e| fail(&e))?.take(most) {
+            let entry = entry.map_err(|e| fail(&e))?;
+            let kind = entry.file_type().map_err(|e| fail(&e))?;
+            if let Ok(name) = entry.file_name().into_string() {
+                found.push(Entry { name, kind: kind_of_entry(kind) });
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
     fn read(&self, path: &HostPath, limit: u64) -> Result<Vec<u8>, HostError> {
         self.bytes_of(path, limit, Manner::Itself)
     }
 
     fn read_followed(&self, path: &HostPath, limit: u64) -> Result<Vec<u8>, HostError> {
         self.bytes_of(path, limit, Manner::Followed)
+    }
+
+    fn read_start(&self, path: &HostPath, most: u64) -> Result<Vec<u8>, HostError> {
+        let place = must_find(&self.root, path, Manner::Followed, "read")?;
+        let (file, _) = open_file(&place, path, "read")?;
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes).map_err(|e| refused("read", path, &e))?;
+        Ok(bytes)
     }
 
     fn write(&mut self, path: &HostPath, file: &NewFile<'_>) -> Result<(), HostError> {
@@ -315,6 +343,18 @@ fn set_access(place: &Place, path: &HostPath, access: &Access) -> Result<(), Hos
         rustix::fs::chmod(link, Mode::from_raw_mode(mode as RawMode)).map_err(fail)?;
     }
     Ok(())
+}
+
+fn kind_of_entry(kind: cap_std::fs::FileType) -> Kind {
+    use cap_fs_ext::FileTypeExt;
+    match kind {
+        kind if kind.is_file() => Kind::File,
+        kind if kind.is_dir() => Kind::Directory,
+        kind if kind.is_symlink() => Kind::Symlink,
+        kind if kind.is_fifo() => Kind::Fifo,
+        kind if kind.is_socket() => Kind::Socket,
+        _ => Kind::Device,
+    }
 }
 
 /// The name under which `name` is prepared: always the same, so that what a crash left is reused.

@@ -7,8 +7,13 @@
 mod container;
 mod hardware;
 mod kernel;
+mod mounts;
 mod network;
 mod os;
+mod packages;
+mod ports;
+mod services;
+mod users;
 
 use serde_json::{Map, Value};
 
@@ -22,7 +27,7 @@ pub const LIST_ITEMS: usize = 64;
 /// Bytes read of one source.
 const SOURCE_BYTES: u64 = 1024 * 1024;
 
-/// All traits of the machine behind `host`: an object of objects, and `is_container`. For the traits of the
+/// All traits of the machine behind `host`: an object of objects, `is_container`, and lists of objects. For the traits of the
 /// machine itself the host is one whose root is `/`, also where a plan is applied below `--fs-root`.
 pub fn collect(host: &dyn Host) -> Value {
     let mut all = Map::new();
@@ -31,6 +36,14 @@ pub fn collect(host: &dyn Host) -> Value {
     all.insert("hardware".into(), hardware::collect(host));
     all.insert("kernel".into(), kernel::collect(host));
     all.insert("is_container".into(), Value::Bool(container::collect(host)));
+    let lists: [(&str, fn(&dyn Host) -> Option<Value>); 5] = [
+        ("mounts", mounts::collect),
+        ("packages", packages::collect),
+        ("ports", ports::collect),
+        ("services", services::collect),
+        ("users", users::collect),
+    ];
+    all.extend(lists.into_iter().filter_map(|(name, list)| Some((name.to_owned(), list(host)?))));
     Value::Object(all)
 }
 
@@ -80,9 +93,16 @@ mod tests {
         let host = FakeHost::new()
             .with_file("/etc/os-release", "ID=debian\nVERSION_ID=13\nVERSION_CODENAME=trixie\n")
             .with_file("/proc/meminfo", "MemTotal: 2048000 kB\n")
-            .with_file("/proc/cpuinfo", "processor\t: 0\n");
+            .with_file("/proc/cpuinfo", "processor\t: 0\n")
+            .with_file("/proc/1/mountinfo", "")
+            .with_file("/proc/net/tcp", "")
+            .with_file("/etc/passwd", "")
+            .with_file("/run/systemd/system/x.service", "")
+            .with_file(crate::dpkg::STATUS, "Package: x\nStatus: install ok installed\n");
         let traits = collect(&host);
         for (group, fields) in traits.as_object().unwrap() {
+            let alone = vigo_stacks::traits::kind_of(group).is_some();
+            assert!(alone || fields.is_object(), "{group}");
             for name in fields.as_object().into_iter().flat_map(|f| f.keys()) {
                 let path = format!("{group}.{name}");
                 assert!(vigo_stacks::traits::kind_of(&path).is_some(), "{path}");

@@ -79,6 +79,21 @@ impl<'a> Scope<'a> {
             .ok_or_else(|| format!("this machine reports no trait {path}"))
     }
 
+    /// Whether something listens on a TCP port: an entry of the trait `ports` with `proto: tcp`.
+    fn listening(&self, argument: &str) -> Answer {
+        let Some(port) = super::port(argument) else {
+            return Answer::Unavailable(format!("'{argument}' is no port from 1 to 65535"));
+        };
+        let Some(Value::Array(ports)) = traits::lookup(self.traits, "ports") else {
+            return Answer::Unavailable("this machine reports no trait ports".into());
+        };
+        let is = |entry: &Value| {
+            entry.get("proto").and_then(Value::as_str) == Some("tcp")
+                && entry.get("port").and_then(Value::as_u64) == Some(u64::from(port))
+        };
+        ports.iter().any(is).into()
+    }
+
     /// A text that is compared: a missing key in its template is empty.
     fn compared(&self, text: &str) -> Result<String, String> {
         crate::template::render_condition(text, self.vars, self.traits).map_err(|e| e.to_string())
@@ -196,6 +211,7 @@ fn call(builtin: Builtin, argument: &str, scope: &Scope<'_>, probe: &mut dyn Pro
         Builtin::Distro => compare("os.distro", &|found| found.eq_ignore_ascii_case(&argument)),
         Builtin::Arch => compare("os.arch", &|found| arch(found) == arch(&argument)),
         Builtin::VersionGe => compare("os.version", &|found| version_at_least(found, &argument)),
+        Builtin::PortListening => scope.listening(&argument),
         Builtin::FileExists => probe.file_exists(&argument),
         Builtin::DirExists => probe.dir_exists(&argument),
         Builtin::CommandSucceeds => probe.command_succeeds(&argument),

@@ -82,6 +82,8 @@ pub enum Builtin {
     Arch,
     /// `version_ge('12')`: the system's version is that or later.
     VersionGe,
+    /// `port_listening(8080)`: something listens on that TCP port, by the trait `ports`.
+    PortListening,
     /// `file_exists('/etc/x')`: a regular file is there.
     FileExists,
     /// `dir_exists('/opt/app')`: a directory is there.
@@ -92,11 +94,12 @@ pub enum Builtin {
 
 impl Builtin {
     /// All of them.
-    pub const ALL: [Builtin; 7] = [
+    pub const ALL: [Builtin; 8] = [
         Builtin::OsFamily,
         Builtin::Distro,
         Builtin::Arch,
         Builtin::VersionGe,
+        Builtin::PortListening,
         Builtin::FileExists,
         Builtin::DirExists,
         Builtin::CommandSucceeds,
@@ -109,6 +112,7 @@ impl Builtin {
             Builtin::Distro => "distro",
             Builtin::Arch => "arch",
             Builtin::VersionGe => "version_ge",
+            Builtin::PortListening => "port_listening",
             Builtin::FileExists => "file_exists",
             Builtin::DirExists => "dir_exists",
             Builtin::CommandSucceeds => "command_succeeds",
@@ -119,6 +123,12 @@ impl Builtin {
     pub fn at_run_time(self) -> bool {
         matches!(self, Builtin::FileExists | Builtin::DirExists | Builtin::CommandSucceeds)
     }
+}
+
+/// The port that an argument names.
+fn port(argument: &str) -> Option<u16> {
+    let digits = argument.bytes().all(|b| b.is_ascii_digit());
+    argument.parse().ok().filter(|port| digits && *port != 0)
 }
 
 impl Expr {

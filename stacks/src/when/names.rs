@@ -61,6 +61,11 @@ fn as_truth(name: &str, vars: &BTreeMap<String, Value>) -> Option<Misuse> {
         ),
         None => match traits::path_of(name).and_then(traits::kind_of) {
             Some(TraitKind::Bool) => None,
+            Some(TraitKind::List | TraitKind::Table) => misuse(
+                name,
+                format!("the trait {name} is a list"),
+                "a list is neither true nor false: templates can go through it",
+            ),
             Some(_) => misuse(
                 name,
                 format!("the trait {name} is neither true nor false"),
@@ -80,7 +85,7 @@ fn as_text(name: &str, vars: &BTreeMap<String, Value>) -> Option<Misuse> {
         ),
         Some(_) => None,
         None => match traits::path_of(name).and_then(traits::kind_of) {
-            Some(TraitKind::List) => {
+            Some(TraitKind::List | TraitKind::Table) => {
                 misuse(name, format!("the trait {name} is a list"), "lists cannot be compared")
             }
             Some(_) => None,

@@ -8,7 +8,7 @@ use vigo_base::text::{escaped, nearest};
 use super::{Builtin, Expr, Operand, WHEN_BYTES, WHEN_DEPTH};
 
 /// Functions of the language that this version lacks.
-const LATER: [&str; 9] = [
+const LATER: [&str; 8] = [
     "process_running",
     "hour_range",
     "minute_range",
@@ -17,7 +17,6 @@ const LATER: [&str; 9] = [
     "has_display",
     "flag_set",
     "in_group",
-    "port_listening",
 ];
 
 /// Why a text is no condition.
@@ -432,6 +431,10 @@ impl Parser {
         if builtin == Builtin::VersionGe && !argument.starts_with(|c: char| c.is_ascii_digit()) {
             let help = "a version begins with a digit, like version_ge('22.04')";
             return Err(error(at, len, format!("'{argument}' is no version"), help));
+        }
+        if builtin == Builtin::PortListening && super::port(argument).is_none() {
+            let help = "a port is a number from 1 to 65535, like port_listening(8080)";
+            return Err(error(at, len, format!("'{argument}' is no port"), help));
         }
         Ok(())
     }

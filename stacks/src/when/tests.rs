@@ -11,6 +11,7 @@ fn debian() -> Value {
         "os": {"family": "debian", "distro": "Ubuntu", "version": "22.04", "arch": "amd64", "kernel_class": "linux",
                "upstream_codename": "jammy"},
         "hardware": {"cpu_count": 4},
+        "ports": [{"proto": "tcp", "address": "::", "port": 22}, {"proto": "udp", "address": "::", "port": 53}],
         "is_container": false,
     })
 }
@@ -87,6 +88,8 @@ fn traits_and_variables_answer() {
     for yes in [
         "os_family('Debian')",
         "os_family('linux')",
+        "port_listening(22)",
+        "!port_listening('53')",
         "distro('ubuntu')",
         "arch('x86_64')",
         "version_ge('22.04')",
@@ -222,7 +225,8 @@ fn mistakes_are_placed_and_explained() {
         "os_famly('x')",
         "has_display()",
         "process_running",
-        "port_listening(8080)",
+        "port_listening('http')",
+        "port_listening(70000)",
         "version_ge('new')",
         "file_exists('')",
         "5",

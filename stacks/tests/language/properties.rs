@@ -104,7 +104,11 @@ fn expression() -> impl Strategy<Value = Expr> {
         any::<bool>().prop_map(Expr::Literal),
         Just(Expr::Changed),
         name.prop_map(Expr::Name),
-        call.prop_map(|(builtin, argument)| Expr::Call(builtin, argument)),
+        call.prop_map(|(builtin, argument)| match builtin {
+            // A port is a number, whatever the text.
+            Builtin::PortListening => Expr::Call(builtin, (argument.len() * 7_000).to_string()),
+            other => Expr::Call(other, argument),
+        }),
         (operand.clone(), any::<bool>(), operand).prop_map(|(left, equal, right)| Expr::Compare {
             left,
             equal,
