@@ -105,6 +105,9 @@ fn users_terminals_files_and_scp() {
     assert_eq!(bolt.shell_as("admin", false, "sudo id -u; pwd; tty").out, "0\n/home/admin\nnot a tty\n");
     assert_eq!(bolt.shell_as("admin", true, "test -t 1 && sudo id -un").good(), "root\n");
     assert_eq!(bolt.shell_as("admin", true, "exit 7").code, 7);
+    let ask = "read -rsp 'Name: ' a; echo; read -rsp 'Age: ' b; echo \"<$a $b>\"; exit 3";
+    let said = bolt.talk("admin", ask, &[("Name: ", "Ada"), ("Age: ", "36")]);
+    assert_eq!((said.code, said.out.as_str()), (3, "Name: \nAge: <Ada 36>\n"));
     assert!(!bolt.shell_as("guest", false, "sudo -n true").went_well(), "a guest is root");
 
     let folder = machines.lab.folder().join("tree");

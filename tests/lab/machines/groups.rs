@@ -12,11 +12,12 @@ pub fn groups(name: &str) -> Vec<PathBuf> {
 }
 
 /// Makes them; what was below them is removed first.
-pub fn make(groups: &[PathBuf]) {
+pub fn make(groups: &[PathBuf]) -> Result<(), String> {
     for group in groups {
         remove(group);
-        fs::create_dir_all(group).unwrap_or_else(|e| panic!("cannot make {}: {e}", group.display()));
+        fs::create_dir_all(group).map_err(|e| format!("cannot make {}: {e}", group.display()))?;
     }
+    if groups.is_empty() { Err("no hierarchy of control groups is mounted".to_owned()) } else { Ok(()) }
 }
 
 /// Removes a group with all below it; those that hold processes stay.

@@ -13,7 +13,7 @@ const SUITE: &str = "bookworm";
 
 /// What every machine has beside Debian's essential packages. There is no network to install more from: a test that
 /// needs a package of its own makes one (`Repository`).
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 16] = [
     "adduser",
     "ca-certificates",
     "cron",
@@ -26,6 +26,7 @@ const PACKAGES: [&str; 15] = [
     "openssh-client",
     "openssh-server",
     "procps",
+    "socat",
     "sudo",
     "systemd",
     "systemd-sysv",

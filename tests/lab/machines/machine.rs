@@ -15,7 +15,7 @@ use super::super::{Lab, Process, Said, secs, wait};
 use super::{groups, prepare};
 
 /// How long one command may take; then it is killed, and the exit code is 124.
-const COMMAND: Duration = secs(180);
+pub(super) const COMMAND: Duration = secs(180);
 /// How long an orderly shutdown may take.
 const SHUTDOWN: Duration = secs(60);
 
@@ -186,6 +186,11 @@ impl Machine {
         let _ = fs::remove_dir(&fresh);
     }
 
+    /// A file of this machine beside its layer, for what comes and goes.
+    pub(super) fn scratch(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     // ---- power
 
     /// Whether it runs.
@@ -238,7 +243,7 @@ impl Machine {
         let part = |name: &str| self.folder.join(name).display().to_string();
         // In a mount namespace of its own: the overlay goes with the last process, whatever happened to it.
         let groups = groups::groups(&self.namespace);
-        groups::make(&groups);
+        groups::make(&groups).unwrap_or_else(|e| panic!("{e}"));
         let enter: String =
             groups.iter().map(|g| format!("echo $$ >{}/cgroup.procs && ", g.display())).collect();
         let script = enter

@@ -18,6 +18,7 @@ mod machine;
 mod prepare;
 mod repository;
 mod ssh;
+mod talk;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 pub use machine::Machine;
 pub use repository::Repository;
 
+use super::clean::{FOLDER, PREFIX};
 use super::{Lab, Readiness, decide, net, secs};
 
 /// How long a machine may take to boot, on a machine that does other things as well.
@@ -170,7 +172,24 @@ fn missing() -> Vec<String> {
         .map(|(tool, package)| format!("{tool} is missing: apt-get install {package}"))
         .collect();
     if missing.is_empty() {
-        missing.extend(net::trial().and_then(|()| image::ready().map(drop)).err());
+        missing.extend(net::trial().and_then(|()| trial()).and_then(|()| image::ready().map(drop)).err());
     }
     missing
+}
+
+/// Whether overlays can be mounted and control groups made here at all.
+fn trial() -> Result<(), String> {
+    let groups = groups::groups(&format!("{PREFIX}{}-trial", std::process::id()));
+    let made = groups::make(&groups);
+    groups.iter().for_each(|group| groups::remove(group));
+    made?;
+    let folder = std::env::temp_dir().join(format!("{FOLDER}{}-trial", std::process::id()));
+    let script = "cd \"$0\" && mkdir -p lower upper work merged && \
+        mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged";
+    let path = folder.display().to_string();
+    std::fs::create_dir_all(&folder).map_err(|e| format!("cannot make {path}: {e}"))?;
+    let words = ["--mount", "--propagation", "private", "sh", "-c", script, &path];
+    let mounted = net::try_run("unshare", &words, None);
+    let _ = std::fs::remove_dir_all(&folder);
+    mounted
 }
