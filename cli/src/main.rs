@@ -119,6 +119,8 @@ fn from_clap(program: &str, rest: &[OsString], error: &clap::Error) -> Failure {
 fn run(cli: &Vigo) -> Result<(), Failure> {
     let everywhere = &cli.everywhere;
     match &cli.command {
+        Command::Install(args) => machine::install::run(everywhere, args),
+        Command::Uninstall(args) => machine::install::remove::run(everywhere, args),
         Command::Init(args) => machine::init::run(everywhere, args),
         Command::Join(args) => machine::join::run(everywhere, args),
         Command::Node(args) => machine::node::run(everywhere, args),

@@ -165,6 +165,11 @@ pub fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
+/// Whether there is a terminal on which a secret can be asked for.
+pub fn has_terminal() -> bool {
+    OpenOptions::new().read(true).write(true).open("/dev/tty").is_ok()
+}
+
 /// Asks for `yes`. Without a terminal nobody is asked and the answer is no.
 ///
 /// # Errors

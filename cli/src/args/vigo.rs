@@ -13,7 +13,7 @@ use super::{Everywhere, KeyArgs, RULE};
     version,
     about = RULE,
     long_about = "Vigo keeps machines as their configuration says, peer to peer.\n\nvigo is this machine and you; vigocli is the fleet, with an operator's key.",
-    after_help = "Start here:\n  vigo demo                       a whole fleet on this machine, for a look\n  vigo init --name bolt1          a new fleet; this machine is its first bolt\n  vigo join TOKEN                 this machine becomes a member\n  vigo apply --file crate.vgo     one configcrate on this machine, without a fleet\n\nThe fleet's commands: vigocli --help. Exit codes: man vigo, or docs/exit-codes.md.",
+    after_help = "Start here:\n  vigo demo                       a whole fleet on this machine, for a look\n  vigo install                    this program as a service of this machine\n  vigo init --name bolt1          a new fleet; this machine is its first bolt\n  vigo join TOKEN                 this machine becomes a member\n  vigo apply --file crate.vgo     one configcrate on this machine, without a fleet\n\nThe fleet's commands: vigocli --help. Exit codes: man vigo, or docs/exit-codes.md.",
     disable_help_subcommand = true,
     arg_required_else_help = true,
     subcommand_required = true
@@ -30,6 +30,10 @@ pub struct Vigo {
 /// The commands of `vigo`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Put the program, its units, its user and its directories in their places
+    Install(Install),
+    /// Take away what `install` put there; the state stays
+    Uninstall(Uninstall),
     /// Found a fleet; this machine becomes its first bolt
     Init(Init),
     /// Join a fleet, with an operator's token or by asking
@@ -62,6 +66,43 @@ pub enum Command {
     },
 }
 
+/// `vigo install`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vigo install                             as root; again with a newer program to upgrade, in place\n  vigo install --dry-run                   what it would do\n  vigo install --prefix /usr --root ./img  for packages and images: only files, below a directory\n\nIt starts nothing before `vigo init` or `vigo join`. `systemd` must run this machine; elsewhere: vigo node."
+)]
+pub struct Install {
+    /// Where the program goes: into bin/ below it, with manual pages and completions in share/
+    #[arg(long, value_name = "DIR", default_value = "/usr/local")]
+    pub prefix: PathBuf,
+    /// Only put files below this directory; users, directories and units are left to sysusers.d, tmpfiles.d and systemd
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Do nothing; say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `vigo uninstall`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vigo uninstall              leaves the state, and says where it is\n  vigo uninstall --dry-run    what it would do\n  vigo uninstall --purge      the state, the user and the groups as well\n\nThe tree in /srv/vigo and operators' keys are people's work: they stay."
+)]
+pub struct Uninstall {
+    /// Where the program is [default: where the unit has it, else /usr/local]
+    #[arg(long, value_name = "DIR")]
+    pub prefix: Option<PathBuf>,
+    /// Remove the state, the user and the groups, too
+    #[arg(long)]
+    pub purge: bool,
+    /// Do not ask
+    #[arg(long, short, requires = "purge")]
+    pub yes: bool,
+    /// Do nothing; say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// `vigo init`.
 #[derive(Debug, Args)]
 #[command(
@@ -78,9 +119,15 @@ pub struct Init {
     /// The first operator's name [default: your user name]
     #[arg(long, value_name = "NAME")]
     pub operator: Option<String>,
-    /// Write the operator's key without a passphrase
+    /// Write the operator's key without a passphrase; it is so, with a warning, where there is no terminal to ask on
     #[arg(long)]
     pub plain_key: bool,
+    /// Where to write a starter tree, if nothing is there [default: /srv/vigo/stacks, where vigo is installed]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["restore", "no_stacks"])]
+    pub stacks: Option<PathBuf>,
+    /// Write no starter tree
+    #[arg(long)]
+    pub no_stacks: bool,
     /// Bring back a fleet that lost its bolts, from a file of `vigocli spanner export` or a member's state directory
     #[arg(long, value_name = "FILE")]
     pub restore: Option<PathBuf>,

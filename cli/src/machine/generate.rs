@@ -1,7 +1,6 @@
 //! Completions and manual pages, made from the command lines themselves, so that they cannot fall behind.
 
 use std::fs;
-use std::path::Path;
 
 use clap::Command;
 use clap_complete::{Shell as ClapShell, generate};
@@ -12,6 +11,9 @@ use crate::args::vigo::{Completions, Man, Program, Shell};
 use crate::exit::{Exit, Failure};
 use crate::show::Show;
 use crate::slips::command_of;
+
+/// Both names of the program.
+const PROGRAMS: [&str; 2] = ["vigo", "vigocli"];
 
 /// `vigo completions`.
 ///
@@ -27,9 +29,31 @@ pub fn completions(everywhere: &Everywhere, args: &Completions) -> Result<(), Fa
         Shell::Zsh => ClapShell::Zsh,
         Shell::Fish => ClapShell::Fish,
     };
+    Show::new(everywhere).text(&String::from_utf8_lossy(&script(shell, name)))
+}
+
+fn script(shell: ClapShell, program: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    generate(shell, &mut visible(command_of(name)), name, &mut out);
-    Show::new(everywhere).text(&String::from_utf8_lossy(&out))
+    generate(shell, &mut visible(command_of(program)), program, &mut out);
+    out
+}
+
+/// A directory, and files in it by their names.
+pub type Folder = (&'static str, Vec<(String, Vec<u8>)>);
+
+/// The completions of both programs: the directories below `share/` where shells look, and the files for each. `zsh`
+/// is where that shell looks, which differs from prefix to prefix.
+pub fn scripts(zsh: &'static str) -> Vec<Folder> {
+    let places = [
+        (ClapShell::Bash, "bash-completion/completions", "", ""),
+        (ClapShell::Zsh, zsh, "_", ""),
+        (ClapShell::Fish, "fish/vendor_completions.d", "", ".fish"),
+    ];
+    let files = |shell, before: &str, after: &str| {
+        let file = |program: &str| (format!("{before}{program}{after}"), script(shell, program));
+        PROGRAMS.iter().map(|program| file(program)).collect()
+    };
+    places.map(|(shell, dir, before, after)| (dir, files(shell, before, after))).into()
 }
 
 /// A command without what its help does not show. clap cannot take anything away, so it is put together again.
@@ -62,10 +86,24 @@ pub fn man(everywhere: &Everywhere, args: &Man) -> Result<(), Failure> {
     };
     fs::create_dir_all(dir).map_err(|e| Failure::io("make", dir, &e))?;
     let mut names = Vec::new();
-    for program in ["vigo", "vigocli"] {
-        write_pages(&built(program), program, dir, &mut names)?;
+    for (name, page) in pages()? {
+        let path = dir.join(&name);
+        fs::write(&path, page).map_err(|e| Failure::io("write", &path, &e))?;
+        names.push(name);
     }
     Show::new(everywhere).result(&names, || names.join("\n"))
+}
+
+/// The manual pages of both programs, one for each command: their files' names and texts.
+///
+/// # Errors
+/// [`Failure`] if one cannot be made.
+pub fn pages() -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let mut pages = Vec::new();
+    for program in PROGRAMS {
+        pages_of(&built(program), program, &mut pages)?;
+    }
+    Ok(pages)
 }
 
 fn built(program: &str) -> Command {
@@ -74,14 +112,11 @@ fn built(program: &str) -> Command {
     command
 }
 
-fn write_pages(command: &Command, name: &str, dir: &Path, names: &mut Vec<String>) -> Result<(), Failure> {
-    let file = format!("{}.1", name.replace(' ', "-"));
-    let path = dir.join(&file);
-    fs::write(&path, page(command, name)?).map_err(|e| Failure::io("write", &path, &e))?;
-    names.push(file);
+fn pages_of(command: &Command, name: &str, pages: &mut Vec<(String, Vec<u8>)>) -> Result<(), Failure> {
+    pages.push((format!("{}.1", name.replace(' ', "-")), page(command, name)?));
     let below = command.get_subcommands().filter(|c| !c.is_hide_set());
     for each in below {
-        write_pages(each, &format!("{name} {}", each.get_name()), dir, names)?;
+        pages_of(each, &format!("{name} {}", each.get_name()), pages)?;
     }
     Ok(())
 }

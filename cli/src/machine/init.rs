@@ -15,6 +15,9 @@ use vigo_daemon::setup::{self, Made, OperatorKey, RestoredBy, SetupError};
 use vigo_daemon::state::StateError;
 use zeroize::Zeroizing;
 
+use super::install::system;
+use super::service::Service;
+use super::starter;
 use crate::args::Everywhere;
 use crate::args::vigo::Init;
 use crate::exit::{Exit, Failure};
@@ -27,6 +30,9 @@ const WORDS_A_LINE: usize = 6;
 /// Bytes of the recovery words, numbers and line ends included.
 const WORDS_BYTES: u64 = 4096;
 
+/// Where `vigocli config publish` looks for the tree.
+const STACKS: &str = "/srv/vigo/stacks";
+
 /// Runs the command.
 ///
 /// # Errors
@@ -34,21 +40,53 @@ const WORDS_BYTES: u64 = 4096;
 pub fn run(everywhere: &Everywhere, args: &Init) -> Result<(), Failure> {
     let name = hostname(&args.name, "--name")?;
     let state = state_of(everywhere);
+    let service = Service::installed(everywhere, &state);
     let key_path = reach::key_path(&args.key)?;
     let made = match &args.restore {
         None => {
             let init = setup::Init {
                 state: &state,
-                name,
+                name: name.clone(),
                 fleet: label(&args.fleet)?,
                 operator_name: operator_name(args)?,
                 operator: new_key(args, &key_path)?,
             };
             working("making the keys", || setup::init(init))?
         }
-        Some(file) => restore(args, &state, name, file, &key_path)?,
+        Some(file) => restore(args, &state, name.clone(), file, &key_path)?,
     };
-    tell(everywhere, args, &made, &state)
+    let starter = starter(args, service.is_some(), &name);
+    // The words exist nowhere else: they are shown before anything can go wrong.
+    tell(everywhere, args, &made, &state, starter.as_ref().ok().and_then(Option::as_deref))?;
+    starter?;
+    if let Some(service) = &service {
+        service.prepare()?;
+        service.start()?;
+    }
+    let show = Show::new(everywhere);
+    if show.json { Ok(()) } else { show.text(&next(&state, service.is_some())) }
+}
+
+/// Writes the starter tree where one is wanted. Says where, if it did.
+fn starter(args: &Init, installed: bool, bolt: &Hostname) -> Result<Option<PathBuf>, Failure> {
+    let dir = match &args.stacks {
+        Some(dir) => reach::absolute(dir),
+        None if installed && !args.no_stacks && args.restore.is_none() => STACKS.into(),
+        None => return Ok(None),
+    };
+    Ok(starter::write(&dir, bolt)?.then_some(dir))
+}
+
+/// What to type next.
+fn next(state: &Path, runs: bool) -> String {
+    let sudo = if runs { system::sudo() } else { "" };
+    let option = state_option(state);
+    let mut out =
+        String::from(if runs { "\nThe node runs, and starts at boot.\n\nNext:\n" } else { "\nNext:\n" });
+    if !runs {
+        out += &format!("  vigo node{option}                             start it\n");
+    }
+    out + &format!("  {sudo}vigocli spanner invite --name web01{option}   a token for the first envoy\n")
 }
 
 fn restore(args: &Init, state: &Path, name: Hostname, file: &Path, key_path: &Path) -> Result<Made, Failure> {
@@ -81,7 +119,13 @@ fn working<T>(what: &str, work: impl FnOnce() -> T) -> T {
     done
 }
 
-fn tell(everywhere: &Everywhere, args: &Init, made: &Made, state: &Path) -> Result<(), Failure> {
+fn tell(
+    everywhere: &Everywhere,
+    args: &Init,
+    made: &Made,
+    state: &Path,
+    starter: Option<&Path>,
+) -> Result<(), Failure> {
     let show = Show::new(everywhere);
     let words = made.words.as_ref();
     let operator = made.operator.as_ref();
@@ -93,6 +137,7 @@ fn tell(everywhere: &Everywhere, args: &Init, made: &Made, state: &Path) -> Resu
                 "state": state,
                 "recovery_words": words.map(|w| w.as_str()),
                 "operator_key": operator.map(|saved| &saved.path),
+                "stacks": starter,
             })
             .to_string(),
         );
@@ -122,6 +167,12 @@ fn tell(everywhere: &Everywhere, args: &Init, made: &Made, state: &Path) -> Resu
             ));
         }
     }
+    if let Some(dir) = starter {
+        out.push_str(&format!(
+            "A starter tree is in {}; `vigocli config publish --wait` makes it so.\n",
+            escaped(&dir.display().to_string())
+        ));
+    }
     if let Some(words) = words {
         out.push_str("\nThe recovery key, on no disk and shown only now. Write these 24 words on paper, with their numbers:\n\n");
         for (i, word) in words.split(' ').enumerate() {
@@ -132,10 +183,6 @@ fn tell(everywhere: &Everywhere, args: &Init, made: &Made, state: &Path) -> Resu
             "\nWith them the fleet is brought back when all operators' keys are lost. Keep the paper where no machine is.\n",
         );
     }
-    out.push_str("\nNext:\n");
-    let option = state_option(state);
-    out.push_str(&format!("  vigo node{option}                             start it\n"));
-    out.push_str(&format!("  vigocli spanner invite --name web01{option}   a token for the first envoy\n"));
     show.text(&out)
 }
 
@@ -201,7 +248,17 @@ pub fn user_name() -> Result<Hostname, Failure> {
 }
 
 fn new_key(args: &Init, path: &Path) -> Result<OperatorKey, Failure> {
-    let passphrase = protection(args.plain_key, args.key.passphrase_file.as_deref())?;
+    let file = args.key.passphrase_file.as_deref();
+    let nobody = !args.plain_key && file.is_none() && !show::has_terminal();
+    if nobody {
+        eprintln!(
+            "WARNING: there is no terminal to ask for a passphrase on, so the operator's key is NOT PROTECTED:\n\
+             WARNING: whoever reads {} commands the fleet.\n\
+             WARNING: give --passphrase-file FILE to protect it, or --plain-key to say that this is meant.",
+            escaped(&path.display().to_string())
+        );
+    }
+    let passphrase = protection(args.plain_key || nobody, file)?;
     Ok(OperatorKey::New { path: path.to_path_buf(), passphrase })
 }
 

@@ -14,6 +14,8 @@ use vigo_daemon::setup::{Asking, Joined, News, join_by_asking, join_by_token};
 use vigo_daemon::state::StateDir;
 
 use super::init::{hostname, state_of, state_option};
+use super::install::system;
+use super::service::Service;
 use crate::args::Everywhere;
 use crate::args::vigo::Join;
 use crate::exit::{Exit, Failure};
@@ -39,15 +41,27 @@ pub fn run(everywhere: &Everywhere, args: &Join) -> Result<(), Failure> {
         (None, Some(address)) => by_asking(everywhere, args, address)?,
         (None, None) => return Err(Failure::new(Exit::Usage, "say how: a TOKEN, or --address HOST")),
     };
+    let (name, fleet) = (escaped(&joined.name), escaped(&joined.spanner));
+    let service = Service::installed(everywhere, &state);
+    let started = service.as_ref().map_or(Ok(()), |service| service.prepare().and_then(|()| service.start()));
     let body = json!({"name": joined.name, "spanner": joined.spanner, "state": state});
     show.result(&body, || {
         let option = state_option(&state);
-        format!(
-            "This machine is {} of the fleet {}.\n\nNext:\n  vigo node{option}      start it\n  vigo status{option}    see how it is\n",
-            escaped(&joined.name),
-            escaped(&joined.spanner)
-        )
-    })
+        let next = match (&service, &started) {
+            (None, _) => format!(
+                "\nNext:\n  vigo node{option}      start it\n  vigo status{option}    see how it is\n"
+            ),
+            (Some(_), Ok(())) => {
+                format!(
+                    "The node runs, and starts at boot.\n\nNext:\n  {}vigo status    see how it is\n",
+                    system::sudo()
+                )
+            }
+            (Some(_), Err(_)) => String::new(),
+        };
+        format!("This machine is {name} of the fleet {fleet}: it has joined.\n{next}")
+    })?;
+    started
 }
 
 fn by_token(everywhere: &Everywhere, args: &Join, text: &str) -> Result<Joined, Failure> {

@@ -3,7 +3,7 @@
 //! It replaces the socket that a dead process left, never one that answers and never a file that is no socket.
 
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -68,7 +68,10 @@ pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     let listener = UnixListener::bind(path).map_err(failed("make"))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))
         .map_err(failed("set the mode of"))?;
-    if let Some(group) = group_id()
+    // In a folder that hands down its group (/run/vigo) it is right already, and nothing is asked of the system that an
+    // unprivileged process may not do.
+    let has = std::fs::symlink_metadata(path).map_err(failed("look at"))?.gid();
+    if let Some(group) = group_id().filter(|group| *group != has)
         && let Err(error) = std::os::unix::fs::chown(path, None, Some(group))
     {
         tracing::warn!(%error, "the socket is not given to the group vigo-admin: only root and this user reach it");

@@ -124,11 +124,11 @@ pub(super) fn reachable(bound: &[SocketAddr]) -> Vec<String> {
     for address in bound {
         match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => {
-                let table = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
+                let table = std::fs::read_to_string("/proc/self/net/fib_trie").unwrap_or_default();
                 out.extend(local_v4(&table).into_iter().map(|ip| SocketAddr::new(ip.into(), address.port())));
             }
             IpAddr::V6(ip) if ip.is_unspecified() => {
-                let table = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+                let table = std::fs::read_to_string("/proc/self/net/if_inet6").unwrap_or_default();
                 out.extend(local_v6(&table).into_iter().map(|ip| SocketAddr::new(ip.into(), address.port())));
             }
             _ => out.push(*address),

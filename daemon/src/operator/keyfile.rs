@@ -106,8 +106,17 @@ fn person() -> Option<Person> {
     let sudo = env("SUDO_USER").filter(|user| root && user != "root");
     match sudo {
         Some(user) => sudoer(&fs::read_to_string("/etc/passwd").ok()?, &user),
-        None => env("HOME").map(|home| Person { home: home.into(), ids: None }),
+        None => env("HOME").map(PathBuf::from).or_else(own_home).map(|home| Person { home, ids: None }),
     }
+}
+
+/// The home of the process's user, where no environment says it (`nsenter`, a unit).
+fn own_home() -> Option<PathBuf> {
+    let us = rustix::process::geteuid().as_raw();
+    let table = fs::read_to_string("/etc/passwd").ok()?;
+    let mut lines = table.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let fields = lines.find(|fields| fields.get(2).and_then(|id| id.parse().ok()) == Some(us))?;
+    fields.get(5).filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
 fn sudoer(passwd: &str, user: &str) -> Option<Person> {
