@@ -7,7 +7,7 @@ use crate::host::{Fault, Host, HostError};
 use crate::path::HostPath;
 
 /// Bytes of an account file that are read at most.
-const TABLE_BYTES: u64 = 4 * 1024 * 1024;
+pub(crate) const TABLE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Which of the two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use thiserror::Error;
 use vigo_base::text::{escaped, nearest};
+use vigo_stacks::words::{LIST_MAX, Word};
 
 use crate::path::{BadPath, HostPath};
 
@@ -20,6 +21,8 @@ pub enum BadAttribute {
     Missing { name: &'static str },
     #[error("`{name}` is {found}, expected {expected}")]
     Wrong { name: &'static str, found: String, expected: &'static str },
+    #[error("`{name}` is {found}: {why}; expected {expected}")]
+    Shape { name: &'static str, found: String, why: String, expected: &'static str },
     #[error("`{name}`: {source}")]
     Path { name: &'static str, source: BadPath },
     #[error("`{}` is not an attribute of this type{}", escaped(name), hint(nearest))]
@@ -65,6 +68,49 @@ impl<'a> Attributes<'a> {
         Ok(self.text(name)?.filter(|t| !t.is_empty()))
     }
 
+    /// A text of the form `word`, if there is one that is not empty.
+    ///
+    /// # Errors
+    /// [`BadAttribute::Shape`] when it has another form.
+    pub fn shaped(&mut self, name: &'static str, word: Word) -> Result<Option<String>, BadAttribute> {
+        let Some(text) = self.word(name)? else { return Ok(None) };
+        in_shape(name, word, text).map(Some)
+    }
+
+    /// A list of texts of the form `word`, or one alone; empty ones are dropped, repeated ones stand once.
+    ///
+    /// # Errors
+    /// [`BadAttribute`] when it is something else or one has another form.
+    pub fn shaped_list(
+        &mut self,
+        name: &'static str,
+        word: Word,
+    ) -> Result<Option<Vec<String>>, BadAttribute> {
+        let items = match self.get(name) {
+            None => return Ok(None),
+            Some(Value::Array(items)) => items.iter().collect(),
+            Some(single) => vec![single],
+        };
+        let mut all = Vec::new();
+        for item in items {
+            let text = match item {
+                Value::String(text) if text.is_empty() => continue,
+                Value::String(text) => text.clone(),
+                Value::Number(number) => number.to_string(),
+                other => return Err(wrong(name, other, "a list of texts")),
+            };
+            let text = in_shape(name, word, text)?;
+            if !all.contains(&text) {
+                all.push(text);
+            }
+        }
+        if all.len() > LIST_MAX {
+            let found = format!("{} elements", all.len());
+            return Err(BadAttribute::Wrong { name, found, expected: "at most 256" });
+        }
+        Ok(Some(all))
+    }
+
     /// An absolute path, if there is one.
     ///
     /// # Errors
@@ -96,11 +142,20 @@ impl<'a> Attributes<'a> {
     /// # Errors
     /// [`BadAttribute::Wrong`] when it is something else.
     pub fn flag(&mut self, name: &'static str) -> Result<bool, BadAttribute> {
+        Ok(self.choice(name)?.unwrap_or(false))
+    }
+
+    /// A truth value, if there is one.
+    ///
+    /// # Errors
+    /// [`BadAttribute::Wrong`] when it is something else.
+    pub fn choice(&mut self, name: &'static str) -> Result<Option<bool>, BadAttribute> {
         match self.get(name) {
-            None => Ok(false),
-            Some(Value::Bool(value)) => Ok(*value),
-            Some(Value::String(text)) if text == "true" => Ok(true),
-            Some(Value::String(text)) if text == "false" || text.is_empty() => Ok(false),
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(Value::String(text)) if text.is_empty() => Ok(None),
+            Some(Value::String(text)) if text == "true" => Ok(Some(true)),
+            Some(Value::String(text)) if text == "false" => Ok(Some(false)),
             Some(other) => Err(wrong(name, other, "`true` or `false`")),
         }
     }
@@ -209,6 +264,14 @@ impl<'a> Attributes<'a> {
             }),
         }
     }
+}
+
+fn in_shape(name: &'static str, word: Word, text: String) -> Result<String, BadAttribute> {
+    let Some(why) = word.fault(&text) else { return Ok(text) };
+    // What should be an encoded password may be one in clear.
+    let found =
+        if word == Word::PasswordHash { "not shown".to_owned() } else { format!("`{}`", shown(&text)) };
+    Err(BadAttribute::Shape { name, found, why, expected: word.expected() })
 }
 
 fn wrong(name: &'static str, found: &Value, expected: &'static str) -> BadAttribute {

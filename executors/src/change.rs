@@ -53,6 +53,7 @@ pub enum Action {
     RemoveDir { path: HostPath, recursive: bool },
     SetAccess { path: HostPath, access: Access },
     Run(Run),
+    User(crate::types::user::Act),
 }
 
 /// A command to run, and the exit codes that are a success.
@@ -82,6 +83,8 @@ pub enum Trouble {
     Host(#[from] HostError),
     #[error(transparent)]
     Declared(BadResource),
+    #[error(transparent)]
+    Account(#[from] crate::types::user::BadAccount),
     #[error("`{}`: {error}{}", escaped(name), help(error))]
     Template { name: String, error: TemplateError },
     #[error("{path} is {}, expected {expected}: move it away{}", found.described(), or_force(forceable))]
@@ -119,13 +122,19 @@ fn perform(action: &Action, host: &mut dyn Host, limits: &Limits) -> Result<(), 
         Action::SetAccess { path, access } => host.set_access(path, access)?,
         Action::Run(run) => {
             let ran = run_within(run, host, limits)?;
-            return match ran.ending {
-                Ending::Exit(code) if run.returns.contains(&code) => Ok(()),
-                end => Err(failed(run, end, ran.output)),
-            };
+            return ended_well(run, ran);
         }
+        Action::User(act) => return act.perform(host, limits),
     }
     Ok(())
+}
+
+/// Whether a command ended with one of its codes for success.
+pub(crate) fn ended_well(run: &Run, ran: Ran) -> Result<(), Trouble> {
+    match ran.ending {
+        Ending::Exit(code) if run.returns.contains(&code) => Ok(()),
+        end => Err(failed(run, end, ran.output)),
+    }
 }
 
 /// Runs a command in what is left of the step's time.

@@ -110,6 +110,38 @@ pub trait Host {
     /// [`HostError`] when it is neither, or the machine refuses.
     fn set_access(&mut self, path: &HostPath, access: &Access) -> Result<(), HostError>;
 
+    /// As [`Host::write`], for the user with the id `user` and as far as they could: only into a folder that is
+    /// there and theirs.
+    ///
+    /// # Errors
+    /// As [`Host::write`], and [`HostError::NotTheirs`].
+    fn write_for(&mut self, user: u32, path: &HostPath, file: &NewFile<'_>) -> Result<(), HostError>;
+
+    /// Makes a folder for a user in a folder that is there and theirs.
+    ///
+    /// # Errors
+    /// As [`Host::make_dir`], and [`HostError::NotTheirs`].
+    fn make_dir_for(&mut self, user: u32, path: &HostPath, access: &Access) -> Result<(), HostError>;
+
+    /// Sets the mode of a file or folder that is a user's, in a folder that is.
+    ///
+    /// # Errors
+    /// As [`Host::set_access`], and [`HostError::NotTheirs`].
+    fn set_mode_for(&mut self, user: u32, path: &HostPath, mode: u32) -> Result<(), HostError>;
+
+    /// How many processes of a user run here (not in containers).
+    ///
+    /// # Errors
+    /// [`HostError`] when they cannot be looked at.
+    fn processes(&self, user: u32) -> Result<usize, HostError>;
+
+    /// Ends the processes of a user: asks them, and kills those that are there after a while, in at most
+    /// `millis` milliseconds. Gives how many they were.
+    ///
+    /// # Errors
+    /// [`HostError`] when they cannot be looked at, or the user is 0.
+    fn end_processes(&mut self, user: u32, millis: u64) -> Result<usize, HostError>;
+
     /// Runs a command to its end, its timeout, or its stop flag.
     ///
     /// # Errors
@@ -150,6 +182,8 @@ pub struct Capabilities {
 
 /// Said of an `exec` step on a host where [`Capabilities::exec`] is off.
 pub const NO_EXEC: &str = "exec is not run below --fs-root";
+/// Said of a `user` step on a host where [`Capabilities::exec`] is off.
+pub const NO_ACCOUNTS: &str = "accounts are not managed below --fs-root";
 /// Said of a step with owner or group on a host where [`Capabilities::own`] is off.
 pub const NO_OWN: &str = "owner and group are not applied below --fs-root without root";
 
@@ -326,6 +360,8 @@ pub enum HostError {
     LinkLoop { path: HostPath },
     #[error("{path} leads through a link of user {owner} to a directory that is not theirs: not followed")]
     Misled { path: HostPath, owner: u32 },
+    #[error("{path} belongs to user {owner}, expected user {user}: nothing is put there for that user")]
+    NotTheirs { path: HostPath, owner: u32, user: u32 },
     #[error("{path} is not empty: set `recurse: true` to remove what is in it")]
     NotEmpty { path: HostPath },
     #[error("{path} lies at the top of the file system: such a directory is not removed with its content")]
@@ -336,6 +372,8 @@ pub enum HostError {
     NoRoot { root: String, why: String },
     #[error("cannot run a command: {why}")]
     NoRun { why: String },
+    #[error("cannot {doing} the processes of user {user}: {why}")]
+    Processes { doing: &'static str, user: u32, why: String },
 }
 
 impl HostError {

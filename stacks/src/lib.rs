@@ -67,6 +67,7 @@ pub mod template;
 pub mod trace;
 pub mod traits;
 pub mod when;
+pub mod words;
 mod yaml;
 
 pub use compile::{Compiled, Route, compile, compile_single};

@@ -5,6 +5,9 @@
 
 use serde_json::Value;
 
+use crate::template;
+use crate::words::{LIST_MAX, Word};
+
 /// What an attribute's value must be. A text of any kind but [`Kind::Bool`] may hold a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -22,6 +25,10 @@ pub enum Kind {
     ExitCodes,
     /// A map of texts: environment variables.
     Environment,
+    /// A text with a form of its own.
+    Word(Word),
+    /// A list of such texts, or one alone.
+    Words(Word),
 }
 
 impl Kind {
@@ -35,6 +42,15 @@ impl Kind {
             Kind::Source => "a file under templates/, like templates/motd.tmpl",
             Kind::ExitCodes => "a list of exit codes from 0 to 255, like [0, 2]",
             Kind::Environment => "a map of names to texts",
+            Kind::Word(word) | Kind::Words(word) => word.expected(),
+        }
+    }
+
+    /// What is wrong with a text of this kind, beyond what [`Kind::expected`] says.
+    pub fn fault(self, text: &str) -> Option<String> {
+        match self {
+            Kind::Word(word) | Kind::Words(word) => word.fault(text),
+            _ => None,
         }
     }
 }
@@ -115,6 +131,11 @@ pub fn fits(kind: Kind, value: &Value) -> bool {
             !codes.is_empty() && codes.iter().all(|c| c.as_u64().is_some_and(|c| c <= 255))
         }
         (Kind::Environment, Value::Object(map)) => map.iter().all(|(k, v)| v.is_string() && is_variable(k)),
+        (Kind::Word(word), Value::String(text)) => word.fault(text).is_none(),
+        (Kind::Words(word), Value::Array(items)) => {
+            let sound = |text: &str| template::holds(text) || word.fault(text).is_none();
+            items.len() <= LIST_MAX && items.iter().all(|item| item.as_str().is_some_and(sound))
+        }
         _ => false,
     }
 }
@@ -127,7 +148,7 @@ pub fn is_variable(name: &str) -> bool {
 }
 
 /// Types of the language that this version lacks.
-pub const LATER_TYPES: [&str; 28] = [
+pub const LATER_TYPES: [&str; 26] = [
     "blockinfile",
     "replace",
     "package",
@@ -135,11 +156,9 @@ pub const LATER_TYPES: [&str; 28] = [
     "source_package",
     "nonrepo_package",
     "service",
-    "user",
     "user_macos",
     "user_freebsd",
     "user_windows",
-    "cron",
     "custom",
     "sysctl",
     "firewall",
@@ -184,7 +203,7 @@ const GROUP: Attribute = optional("group", Kind::Text, "the owning group, by nam
 const MODE: Attribute = optional("mode", Kind::Mode, "the permissions");
 
 /// All types.
-pub const TYPES: [Type; 4] = [
+pub const TYPES: [Type; 6] = [
     Type {
         name: "file",
         about: "a regular file: its content, owner, group and permissions",
@@ -245,6 +264,54 @@ pub const TYPES: [Type; 4] = [
         exclusive: &[],
         required_in: &[],
         timeout: 300,
+    },
+    Type {
+        name: "user",
+        about: "an account, with its groups, its keys and its right to use sudo",
+        attributes: &[
+            required("username", Kind::Word(Word::Account), "the name to log in with"),
+            optional("uid", Kind::Word(Word::Id), "the user id; the next free one when not given"),
+            optional(
+                "gid",
+                Kind::Word(Word::Account),
+                "the primary group, by name; one of the user's name when not given",
+            ),
+            optional("home", Kind::Path, "the home directory"),
+            optional("manage_home", Kind::Bool, "make a missing home; true but for a system account"),
+            optional("remove_home", Kind::Bool, "when absent: remove the home with everything in it"),
+            optional("shell", Kind::Path, "the program at login"),
+            optional("comment", Kind::Word(Word::Comment), "the full name or purpose"),
+            optional("groups", Kind::Words(Word::Account), "further groups to be a member of"),
+            optional("purge_groups", Kind::Bool, "leave every group that `groups` does not name"),
+            optional("system", Kind::Bool, "take an id below 1000 when it is made"),
+            optional("password", Kind::Word(Word::PasswordHash), "the encoded password"),
+            optional("authorized_keys", Kind::Words(Word::Key), "all public keys that may log in"),
+            optional("sudo_nopasswd", Kind::Bool, "may run everything with sudo, without a password"),
+            optional("xsession", Kind::Text, "what is in ~/.xsession"),
+        ],
+        states: &["present", "absent"],
+        exclusive: &[],
+        required_in: &[],
+        timeout: 60,
+    },
+    Type {
+        name: "cron",
+        about: "a job that cron runs, in a file of its own below /etc/cron.d",
+        attributes: &[
+            required("job", Kind::Word(Word::Job), "the name of the job on the machine"),
+            optional(
+                "schedule",
+                Kind::Word(Word::Schedule),
+                "when it runs: five fields, or @daily and the like",
+            ),
+            optional("command", Kind::Word(Word::CronCommand), "what runs, in one line"),
+            optional("user", Kind::Word(Word::Account), "who runs it; root when not given"),
+            optional("environment", Kind::Environment, "variables for the command"),
+        ],
+        states: &["present", "absent"],
+        exclusive: &[],
+        required_in: &[("present", "schedule"), ("present", "command")],
+        timeout: 60,
     },
 ];
 

@@ -4,6 +4,7 @@
 //! and the same calls give the same answers. It never touches the machine it runs on. It keeps the same laws as
 //! the real host: links never leave the root, replaced content is kept, odd kinds are not overwritten.
 
+mod programs;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,7 @@ pub struct FakeHost {
     capabilities: Capabilities,
     scripts: Arc<BTreeMap<String, Script>>,
     ran: Vec<String>,
+    processes: BTreeMap<u32, usize>,
     kept: Vec<(String, Arc<[u8]>)>,
     kernel: Arc<Kernel>,
     now: u64,
@@ -70,6 +72,7 @@ impl Default for FakeHost {
             capabilities: Capabilities { exec: true, own: true },
             scripts: Arc::default(),
             ran: Vec::new(),
+            processes: BTreeMap::new(),
             kept: Vec::new(),
             kernel: Arc::new(Kernel {
                 name: "Linux".into(),
@@ -207,6 +210,11 @@ impl FakeHost {
         &self.kept
     }
 
+    /// From now on so many processes of a user run; they end when they are told to.
+    pub fn set_processes(&mut self, user: u32, count: usize) {
+        self.processes.insert(user, count);
+    }
+
     /// How often something was changed through the host.
     pub fn changes(&self) -> u64 {
         self.writes
@@ -235,6 +243,16 @@ impl FakeHost {
         }
         self.writes += 1;
         Ok(())
+    }
+
+    /// Whether the folder of `path` is there and the user's.
+    fn theirs(&self, user: u32, path: &HostPath) -> Result<(), HostError> {
+        let folder = path.parent().ok_or_else(|| HostError::Precious { path: path.clone() })?;
+        let stat = self.stat_followed(&folder)?.ok_or_else(|| missing("reach", path))?;
+        if stat.owner == user {
+            return Ok(());
+        }
+        Err(HostError::NotTheirs { path: folder, owner: stat.owner, user })
     }
 
     fn keep(&mut self, path: &HostPath, bytes: Arc<[u8]>) {
@@ -416,6 +434,34 @@ impl Host for FakeHost {
         }
     }
 
+    fn write_for(&mut self, user: u32, path: &HostPath, file: &NewFile<'_>) -> Result<(), HostError> {
+        self.theirs(user, path)?;
+        self.write(path, file)
+    }
+
+    fn make_dir_for(&mut self, user: u32, path: &HostPath, access: &Access) -> Result<(), HostError> {
+        self.theirs(user, path)?;
+        self.make_dir(path, access)
+    }
+
+    fn set_mode_for(&mut self, user: u32, path: &HostPath, mode: u32) -> Result<(), HostError> {
+        self.theirs(user, path)?;
+        match self.stat(path)? {
+            Some(stat) if stat.owner != user => {
+                Err(HostError::NotTheirs { path: path.clone(), owner: stat.owner, user })
+            }
+            _ => self.set_access(path, &Access { mode: Some(mode), ..Access::default() }),
+        }
+    }
+
+    fn processes(&self, user: u32) -> Result<usize, HostError> {
+        Ok(self.processes.get(&user).copied().unwrap_or(0))
+    }
+
+    fn end_processes(&mut self, user: u32, _millis: u64) -> Result<usize, HostError> {
+        Ok(self.processes.remove(&user).unwrap_or(0))
+    }
+
     fn run(&mut self, command: &Command) -> Result<Ran, HostError> {
         if !self.capabilities.exec {
             return Err(HostError::NoRun { why: crate::host::NO_EXEC.to_owned() });
@@ -425,6 +471,9 @@ impl Host for FakeHost {
         }
         self.ran.push(command.line.clone());
         let Some(script) = self.scripts.get(&command.line).cloned() else {
+            if let Some(ran) = self.program(command) {
+                return Ok(ran);
+            }
             let output = format!("sh: {}: not found\n", command.line).into_bytes();
             return Ok(Ran { ending: Ending::Exit(127), output });
         };

@@ -9,7 +9,9 @@
 mod backups;
 mod command;
 mod errors;
+mod processes;
 mod remove;
+mod theirs;
 mod walk;
 
 use std::ffi::{OsStr, OsString};
@@ -178,15 +180,7 @@ impl Host for RealHost {
             Some(stat) if stat.kind == Kind::File => self.keep(&place, path)?,
             Some(stat) => return Err(wrong_kind(path, stat.kind, "a regular file or nothing")),
         }
-        let temporary = temporary_name(&place.name);
-        let written = write_new(&place.dir, &temporary, file).and_then(|()| {
-            rustix::fs::renameat(&place.dir, &temporary, &place.dir, &place.name).map_err(Into::into)
-        });
-        if let Err(error) = written {
-            let _ = rustix::fs::unlinkat(&place.dir, &temporary, AtFlags::empty());
-            return Err(refused("write", path, &error));
-        }
-        Ok(())
+        replace(&place, path, file)
     }
 
     fn make_dir(&mut self, path: &HostPath, access: &Access) -> Result<(), HostError> {
@@ -263,6 +257,26 @@ impl Host for RealHost {
         set_access(&place, path, access)
     }
 
+    fn write_for(&mut self, user: u32, path: &HostPath, file: &NewFile<'_>) -> Result<(), HostError> {
+        self.put_for(user, path, file)
+    }
+
+    fn make_dir_for(&mut self, user: u32, path: &HostPath, access: &Access) -> Result<(), HostError> {
+        self.folder_for(user, path, access)
+    }
+
+    fn set_mode_for(&mut self, user: u32, path: &HostPath, mode: u32) -> Result<(), HostError> {
+        self.mode_for(user, path, mode)
+    }
+
+    fn processes(&self, user: u32) -> Result<usize, HostError> {
+        processes::of(user).map(|found| found.len())
+    }
+
+    fn end_processes(&mut self, user: u32, millis: u64) -> Result<usize, HostError> {
+        processes::end(user, millis)
+    }
+
     fn run(&mut self, command: &Command) -> Result<Ran, HostError> {
         if !self.capabilities.exec {
             return Err(HostError::NoRun { why: crate::host::NO_EXEC.to_owned() });
@@ -302,6 +316,18 @@ fn open_file(place: &Place, path: &HostPath, doing: &'static str) -> Result<(Fil
         return Err(wrong_kind(path, Kind::Device, "a regular file"));
     }
     Ok((File::from(file), u64::try_from(raw.st_size).unwrap_or(0)))
+}
+
+/// Puts the file at `place` in one step, in place of what is there.
+fn replace(place: &Place, path: &HostPath, file: &NewFile<'_>) -> Result<(), HostError> {
+    let temporary = temporary_name(&place.name);
+    let written = write_new(&place.dir, &temporary, file).and_then(|()| {
+        rustix::fs::renameat(&place.dir, &temporary, &place.dir, &place.name).map_err(Into::into)
+    });
+    written.map_err(|error| {
+        let _ = rustix::fs::unlinkat(&place.dir, &temporary, AtFlags::empty());
+        refused("write", path, &error)
+    })
 }
 
 /// Writes a new file under a temporary name, with its access, to the disk.

@@ -47,6 +47,19 @@ impl File {
         })
     }
 
+    /// A file of another type's making: whole, root's, with that mode.
+    pub(super) fn owned_by_root(path: HostPath, text: &str, mode: u32) -> File {
+        let root = || Some("root".to_owned());
+        let access = Declared { owner: root(), group: root(), mode: Some(mode) };
+        let content = Some(Arc::from(text.as_bytes()));
+        File { path, content, access, absent: false, force: false }
+    }
+
+    /// That there is no such file.
+    pub(super) fn gone(path: HostPath) -> File {
+        File { path, content: None, access: Declared::default(), absent: true, force: false }
+    }
+
     /// What would have to be done.
     ///
     /// # Errors

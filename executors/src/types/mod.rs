@@ -4,10 +4,12 @@
 //! the machine and gives a [`Change`]. None of them changes anything: that is [`crate::change::apply`].
 
 mod access;
+pub mod cron;
 pub mod directory;
 pub mod exec;
 pub mod file;
 pub mod symlink;
+pub mod user;
 
 use std::collections::BTreeMap;
 
@@ -31,6 +33,10 @@ pub enum Resource {
     Symlink(symlink::Symlink),
     /// A command.
     Exec(exec::Exec),
+    /// An account.
+    User(Box<user::User>),
+    /// A job that cron runs.
+    Cron(cron::Cron),
 }
 
 /// Why a step declares nothing that this program knows.
@@ -55,6 +61,8 @@ impl Resource {
             "directory" => Resource::Directory(directory::Directory::parse(&mut attributes)?),
             "symlink" => Resource::Symlink(symlink::Symlink::parse(&mut attributes)?),
             "exec" => Resource::Exec(exec::Exec::parse(&mut attributes)?),
+            "user" => Resource::User(Box::new(user::User::parse(&mut attributes)?)),
+            "cron" => Resource::Cron(cron::Cron::parse(&mut attributes)?),
             found => {
                 let nearest = nearest(found, schema::TYPES.iter().map(|t| t.name))
                     .and_then(schema::find)
@@ -76,6 +84,8 @@ impl Resource {
             Resource::Directory(directory) => directory.check(host),
             Resource::Symlink(symlink) => symlink.check(host),
             Resource::Exec(exec) => exec.check(host, limits),
+            Resource::User(user) => user.check(host),
+            Resource::Cron(cron) => cron.check(host),
         }
     }
 }
@@ -93,6 +103,17 @@ fn forceable(kind: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+    use vigo_stacks::words::Word;
+
+    fn sample(word: Word) -> &'static str {
+        match word {
+            Word::Id => "1500",
+            Word::PasswordHash => "*",
+            Word::Key => "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGEga2V5IG9mIG5vIG9uZSwgZm9yIHRlc3RzIG9ubHkh",
+            Word::Schedule => "@daily",
+            Word::Account | Word::Comment | Word::Job | Word::CronCommand => "x",
+        }
+    }
 
     /// Every attribute of the schema, with a value that fits.
     fn full(t: &schema::Type) -> BTreeMap<String, Value> {
@@ -103,6 +124,8 @@ mod tests {
             schema::Kind::Bool => json!(true),
             schema::Kind::ExitCodes => json!([0, 2]),
             schema::Kind::Environment => json!({"A": "b"}),
+            schema::Kind::Word(word) => json!(sample(word)),
+            schema::Kind::Words(word) => json!([sample(word)]),
         };
         let states = t.default_state().map(|s| ("state".to_owned(), json!(s)));
         let attributes = t.attributes.iter().filter(|a| a.kind != schema::Kind::Source);

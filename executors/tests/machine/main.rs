@@ -7,3 +7,4 @@ mod matrix;
 mod ownership;
 mod runs;
 mod support;
+mod users;

@@ -12,6 +12,7 @@ use crate::parsed::{Name, Resource, TemplateText};
 use crate::rules;
 use crate::schema::{self, Attribute, Kind, Type};
 use crate::template;
+use crate::words::{LIST_MAX, Word};
 use crate::yaml::{Data, Node};
 
 use super::Reader;
@@ -259,19 +260,53 @@ impl Reader<'_> {
                 (!codes.is_empty()).then_some(Value::Array(codes))
             }
             Kind::Environment => self.environment(node, body),
-            Kind::Text | Kind::Path | Kind::Mode => {
+            Kind::Words(_) => self.words(node, attribute, body),
+            Kind::Text | Kind::Path | Kind::Mode | Kind::Word(_) => {
                 let text = self.attribute_text(node, attribute, body)?;
-                let value = Value::String(text);
-                let open = value.as_str().is_some_and(template::holds);
-                if open || schema::fits(attribute.kind, &value) {
-                    return Some(value);
-                }
-                let message = format!("this cannot be the `{}`", attribute.name);
-                let diagnostic = Diagnostic::error(rules::VALUE_KIND, &node.site, message);
-                self.sink.push(diagnostic.found(&node.shown()).expected(attribute.kind.expected()));
-                None
+                self.shaped(node, attribute, text).map(Value::String)
             }
         }
+    }
+
+    /// A list of words, or one alone.
+    fn words(&mut self, node: &Node, attribute: &Attribute, body: &mut Body) -> Option<Value> {
+        let single = matches!(node.data, Data::Scalar(_)) && !node.is_null();
+        let items = if single { std::slice::from_ref(node) } else { self.list(node, "texts") };
+        if items.len() > LIST_MAX {
+            let message = format!("`{}` has {} elements", attribute.name, items.len());
+            let diagnostic = Diagnostic::error(rules::VALUE_KIND, &node.site, message);
+            self.sink.push(diagnostic.expected(format!("at most {LIST_MAX}")));
+            return None;
+        }
+        let texts = items.iter().filter_map(|item| {
+            let text = self.attribute_text(item, attribute, body)?;
+            self.shaped(item, attribute, text).map(Value::String)
+        });
+        Some(Value::Array(texts.collect()))
+    }
+
+    /// The text, if it has the form of its kind or may get it when its templates are rendered.
+    fn shaped(&mut self, node: &Node, attribute: &Attribute, text: String) -> Option<String> {
+        let fault = attribute.kind.fault(&text);
+        let fits = match attribute.kind {
+            Kind::Word(_) | Kind::Words(_) => fault.is_none(),
+            kind => schema::fits(kind, &Value::String(text.clone())),
+        };
+        if fits || template::holds(&text) {
+            return Some(text);
+        }
+        let message = match fault {
+            Some(why) => format!("this cannot be the `{}`: {why}", attribute.name),
+            None => format!("this cannot be the `{}`", attribute.name),
+        };
+        let found = if attribute.kind == Kind::Word(Word::PasswordHash) {
+            "a text that is not shown".to_owned()
+        } else {
+            node.shown()
+        };
+        let diagnostic = Diagnostic::error(rules::VALUE_KIND, &node.site, message);
+        self.sink.push(diagnostic.found(&found).expected(attribute.kind.expected()));
+        None
     }
 
     fn attribute_text(&mut self, node: &Node, attribute: &Attribute, body: &mut Body) -> Option<String> {

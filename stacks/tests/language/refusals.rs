@@ -166,6 +166,31 @@ fn resources() {
 }
 
 #[test]
+fn users_and_cron_jobs() {
+    let dan = |name, more: &str| resource(name, &format!("type: user\nusername: dan\n{more}"));
+    let job = |name, more: &str| resource(name, &format!("type: cron\njob: x\n{more}"));
+    let out = group(&[
+        resource("no name to log in", "type: user"),
+        resource("a name with a blank", "type: user\nusername: \"dan d\""),
+        dan("a negative id", "uid: -5"),
+        dan("a password in clear", "password: hunter2"),
+        dan("a secret", "password: secret:dan"),
+        dan("a group with a colon", "groups: [adm, \"a:b\"]"),
+        dan("a map of groups", "groups: {adm: true}"),
+        dan("a private key", "authorized_keys: [\"-----BEGIN OPENSSH PRIVATE KEY-----\"]"),
+        dan("a key cut short", "authorized_keys:\n  - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGEga2V5 dan"),
+        dan("a relative home", "home: dan"),
+        job("no schedule", "command: x"),
+        job("four fields", "schedule: \"5 * * *\"\ncommand: x"),
+        job("minute 60", "schedule: \"60 * * * *\"\ncommand: x"),
+        job("a word misspelt", "schedule: \"@dayly\"\ncommand: x"),
+        job("two lines", "schedule: \"@daily\"\ncommand: \"a\\nb\""),
+        resource("a dot in the job's name", "type: cron\njob: a.b\nstate: absent"),
+    ]);
+    insta::assert_snapshot!(out);
+}
+
+#[test]
 fn places() {
     let out = group(&[
         beside("usercrate", "=== usercrates/dan.vgo\nname: dan\n"),
