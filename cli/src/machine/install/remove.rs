@@ -25,6 +25,8 @@ const STATE: [(&str, &str); 3] = [
 ];
 /// What people made.
 const TREE: &str = "/srv/vigo";
+/// Directories that every system has, full or empty; others go with the last file in them.
+const EVERYWHERE: [&str; 5] = ["bin", "share", "man", "tmpfiles.d", "system"];
 /// What goes when it is empty, the deepest first.
 const WHEN_EMPTY: [&str; 5] =
     ["/srv/vigo/stacks", TREE, "/etc/vigo", "/var/lib/vigo-applier", "/var/lib/vigo"];
@@ -106,6 +108,10 @@ fn files(work: &mut Work, places: &Places) -> Result<(), Failure> {
     for item in items.iter().rev() {
         work.step(when(there(&item.path), Outcome::Deleted), item.shown(), || work::remove_file(&item.path))?;
     }
+    if !work.is_dry() {
+        let bundled = places.bundles()?.into_iter().flat_map(|bundle| bundle.items);
+        bundled.chain(items).for_each(|item| leave_no_empty(&item.path));
+    }
     let run = places::directories().into_iter().filter(|dir| dir.path.starts_with("/run"));
     for dir in run.map(|dir| dir.path) {
         work.step(when(dir.exists(), Outcome::Deleted), dir.display().to_string(), || remove_all(&dir))?;
@@ -119,6 +125,17 @@ fn files(work: &mut Work, places: &Places) -> Result<(), Failure> {
         })?;
     }
     Ok(())
+}
+
+/// Removes the directories above a file that is gone as long as they hold nothing: `install` made them.
+fn leave_no_empty(path: &Path) {
+    let ours = |dir: &&Path| dir.file_name().is_some_and(|name| EVERYWHERE.iter().all(|keep| name != *keep));
+    for dir in path.ancestors().skip(1).take_while(ours) {
+        // One that holds something cannot be removed, and so ends it.
+        if there(dir) && fs::remove_dir(dir).is_err() {
+            return;
+        }
+    }
 }
 
 fn there(path: &Path) -> bool {
