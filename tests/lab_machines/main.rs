@@ -6,4 +6,7 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod executors;
 mod selftest;
+#[allow(dead_code, reason = "scenarios of whole fleets come with the applier")]
+mod story;

@@ -46,6 +46,23 @@ fn four_machines_boot_and_meet() {
 }
 
 #[test]
+fn behind_nat_a_machine_can_only_dial_out() {
+    if require_machines().skips() {
+        return;
+    }
+    let mut machines = Machines::boot("nat", &["bolt1"]);
+    machines.add_behind_nat(&["laptop"]);
+    machines["laptop"].run(&["ping", "-n", "-c", "1", "-W", "5", "bolt1"]).good();
+    let inner = machines["laptop"].address().to_string();
+    assert!(
+        !machines["bolt1"].run(&["ping", "-n", "-c", "1", "-W", "1", &inner]).went_well(),
+        "it can be dialled"
+    );
+    machines["laptop"].reboot();
+    machines["laptop"].run(&["ping", "-n", "-c", "1", "-W", "5", "bolt1"]).good();
+}
+
+#[test]
 fn multicast_crosses_from_a_machine_to_a_host() {
     if require_machines().skips() {
         return;
