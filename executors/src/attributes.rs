@@ -23,6 +23,8 @@ pub enum BadAttribute {
     Wrong { name: &'static str, found: String, expected: &'static str },
     #[error("`{name}` is {found}: {why}; expected {expected}")]
     Shape { name: &'static str, found: String, why: String, expected: &'static str },
+    #[error("`{name}` is `{found}`: {why}")]
+    Fault { name: &'static str, found: String, why: String },
     #[error("`{name}`: {source}")]
     Path { name: &'static str, source: BadPath },
     #[error("`{}` is not an attribute of this type{}", escaped(name), hint(nearest))]
@@ -158,6 +160,33 @@ impl<'a> Attributes<'a> {
             Some(Value::String(text)) if text == "false" => Ok(Some(false)),
             Some(other) => Err(wrong(name, other, "`true` or `false`")),
         }
+    }
+
+    /// A truth value, if there is one.
+    ///
+    /// # Errors
+    /// [`BadAttribute::Wrong`] when it is something else.
+    pub fn maybe(&mut self, name: &'static str) -> Result<Option<bool>, BadAttribute> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.is_empty() => Ok(None),
+            Some(_) => self.flag(name).map(Some),
+        }
+    }
+
+    /// The place of a word among `known`; the first if there is none.
+    ///
+    /// # Errors
+    /// [`BadAttribute::Wrong`] when it is another.
+    pub fn one_of(
+        &mut self,
+        name: &'static str,
+        known: &[&str],
+        expected: &'static str,
+    ) -> Result<usize, BadAttribute> {
+        let Some(word) = self.word(name)? else { return Ok(0) };
+        let place = known.iter().position(|each| *each == word);
+        place.ok_or_else(|| BadAttribute::Wrong { name, found: format!("`{}`", shown(&word)), expected })
     }
 
     /// `state`: whether it is `absent` rather than `present`.

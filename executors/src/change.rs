@@ -13,8 +13,10 @@ use vigo_base::text::escaped;
 use vigo_stacks::report::Outcome;
 use vigo_stacks::template::TemplateError;
 
-use crate::host::{Access, Command, Ending, Host, HostError, Kind, NewFile, Ran};
+use crate::apt::{self, PackageError};
+use crate::host::{Access, Command, Ending, Fault, Host, HostError, Kind, NewFile, Ran};
 use crate::path::HostPath;
+use crate::systemd::{self, ServiceError};
 use crate::types::BadResource;
 
 /// What a step would do.
@@ -54,6 +56,8 @@ pub enum Action {
     SetAccess { path: HostPath, access: Access },
     Run(Run),
     User(crate::types::user::Act),
+    Package(apt::Act),
+    Service(systemd::Act),
 }
 
 /// A command to run, and the exit codes that are a success.
@@ -75,12 +79,27 @@ pub struct Limits {
     pub stop: Arc<AtomicBool>,
 }
 
+/// What a step's turn in a run is like.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn<'a> {
+    /// A step before it has triggered it.
+    pub triggered: bool,
+    /// Nothing is to be changed.
+    pub dry_run: bool,
+    /// What the run knows of apt's lists.
+    pub lists: &'a apt::Lists,
+}
+
 /// Why a step failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum Trouble {
     #[error(transparent)]
     Host(#[from] HostError),
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    #[error(transparent)]
+    Service(#[from] ServiceError),
     #[error(transparent)]
     Declared(BadResource),
     #[error(transparent)]
@@ -97,6 +116,19 @@ pub enum Trouble {
     Stopped,
     #[error("`{}` {}, expected exit code {expected}{}", brief(command), ending(end), printed(output))]
     Command { command: String, end: Ending, expected: String, output: Vec<u8> },
+}
+
+impl Trouble {
+    /// Whether it is that something is not there, which an earlier step may make.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Trouble::Host(HostError::NoAccount { .. }) => true,
+            Trouble::Host(error) => error.fault() == Fault::Missing,
+            Trouble::Package(error) => matches!(error, PackageError::Unknown { .. } | PackageError::NoApt),
+            Trouble::Service(error) => matches!(error, ServiceError::NoUnit { .. }),
+            _ => false,
+        }
+    }
 }
 
 /// Performs the actions of `change`. What was done before an error stays done; the next run goes on from there.
@@ -120,6 +152,8 @@ fn perform(action: &Action, host: &mut dyn Host, limits: &Limits) -> Result<(), 
         Action::RemoveFile { path } => host.remove_file(path)?,
         Action::RemoveDir { path, recursive } => host.remove_dir(path, *recursive)?,
         Action::SetAccess { path, access } => host.set_access(path, access)?,
+        Action::Package(act) => apt::perform(act, host, limits)?,
+        Action::Service(act) => systemd::perform(act, host, limits)?,
         Action::Run(run) => {
             let ran = run_within(run, host, limits)?;
             return ended_well(run, ran);

@@ -17,7 +17,8 @@ use vigo_stacks::report::{Outcome, RunReport, StepReport};
 use vigo_stacks::template::{TemplateError, render};
 use vigo_stacks::when::{Answer, Scope, eval};
 
-use crate::change::{Change, Limits, Trouble, apply, brief};
+use crate::apt::Lists;
+use crate::change::{Change, Limits, Trouble, Turn, apply, brief};
 use crate::host::Host;
 use crate::probe::HostProbe;
 use crate::types::Resource;
@@ -69,6 +70,7 @@ pub fn converge(
     let total = plan.steps.len();
     let mut report = RunReport { dry_run: options.dry_run, ..RunReport::default() };
     let mut triggered = vec![false; total];
+    let lists = Lists::default();
     for (index, step) in plan.steps.iter().enumerate() {
         if options.stop.load(Ordering::SeqCst) {
             report.aborted =
@@ -81,7 +83,15 @@ pub fn converge(
             Some(why) => Change { outcome: Outcome::Blocked, ..Change::nothing(why) },
             None => {
                 let was_triggered = triggered.get(index).copied().unwrap_or(false);
-                guarded(step, was_triggered, host, traits, options)
+                let turn = Turn { triggered: was_triggered, dry_run: options.dry_run, lists: &lists };
+                let result = guarded(step, &turn, host, traits, options);
+                result.unwrap_or_else(|trouble| match unmade(plan, step, &report.steps, options.dry_run) {
+                    Some(id) if trouble.is_missing() => Change {
+                        outcome: Outcome::Updated,
+                        ..Change::nothing(format!("cannot be foreseen before {id} is done: {trouble}"))
+                    },
+                    _ => failed(step, &trouble),
+                })
             }
         };
         if change.outcome.changed() {
@@ -114,28 +124,42 @@ fn blocked_by(plan: &Plan, step: &Step, index: usize, done: &[StepReport]) -> Op
     })
 }
 
-/// One step; a panic in it, which would be our mistake, is its failure and not the run's.
-fn guarded(step: &Step, triggered: bool, host: &mut dyn Host, traits: &Value, options: &Options) -> Change {
-    let run = AssertUnwindSafe(|| perform(step, triggered, host, traits, options));
-    let failed = |message: String| Change { outcome: Outcome::Failed, ..Change::nothing(message) };
-    match catch_unwind(run) {
-        Ok(Ok(change)) => change,
-        Ok(Err(Trouble::TimedOut)) => {
-            failed(format!("execution timed out: it may take {} s (`timeout`)", step.timeout))
-        }
-        Ok(Err(trouble)) => failed(trouble.to_string()),
-        Err(_) => failed("an internal error of this program; please report it".to_owned()),
-    }
+/// In a dry run: a dependency that a run would first make or change, so that what is missing now may be there then.
+fn unmade(plan: &Plan, step: &Step, done: &[StepReport], dry_run: bool) -> Option<String> {
+    let changes = |d: &&usize| done.get(**d).is_some_and(|r| r.outcome.changed());
+    let dependency = step.depends_on.iter().filter(|_| dry_run).find(changes)?;
+    plan.steps.get(*dependency).map(|s| escaped(&s.id))
 }
 
-fn perform(
+/// One step; a panic in it, which would be our mistake, is its failure and not the run's.
+fn guarded(
     step: &Step,
-    triggered: bool,
+    turn: &Turn<'_>,
     host: &mut dyn Host,
     traits: &Value,
     options: &Options,
 ) -> Result<Change, Trouble> {
-    if step.only_when_triggered && !triggered {
+    let run = AssertUnwindSafe(|| perform(step, turn, host, traits, options));
+    let internal = "an internal error of this program; please report it";
+    catch_unwind(run).unwrap_or_else(|_| Ok(Change { outcome: Outcome::Failed, ..Change::nothing(internal) }))
+}
+
+fn failed(step: &Step, trouble: &Trouble) -> Change {
+    let message = match trouble {
+        Trouble::TimedOut => format!("execution timed out: it may take {} s (`timeout`)", step.timeout),
+        trouble => trouble.to_string(),
+    };
+    Change { outcome: Outcome::Failed, ..Change::nothing(message) }
+}
+
+fn perform(
+    step: &Step,
+    turn: &Turn<'_>,
+    host: &mut dyn Host,
+    traits: &Value,
+    options: &Options,
+) -> Result<Change, Trouble> {
+    if step.only_when_triggered && !turn.triggered {
         return Ok(Change::skipped("waits for a trigger"));
     }
     let deadline = host.millis().saturating_add(step.timeout.max(1).saturating_mul(1000));
@@ -155,7 +179,7 @@ fn perform(
     }
     let attributes = rendered(step, traits)?;
     let resource = Resource::parse(&step.kind, &attributes).map_err(Trouble::Declared)?;
-    let change = resource.check(host, &limits)?;
+    let change = resource.check(host, &limits, turn)?;
     if !options.dry_run {
         apply(&change, host, &limits)?;
     }

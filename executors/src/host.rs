@@ -16,7 +16,7 @@ use crate::path::HostPath;
 
 /// Bytes of a file that are read or written at most: as large as the largest blob of configuration.
 pub const FILE_BYTES: u64 = vigo_base::limits::CONFIG_BLOB_BYTES;
-/// Bytes of a command's output that are kept, from its beginning.
+/// Bytes of a command's output that are kept, half of them from its beginning and half from its end.
 pub const OUTPUT_BYTES: usize = 32 * 1024;
 /// Links followed while one path is resolved.
 pub const LINKS: usize = 40;
@@ -312,7 +312,7 @@ pub enum Ending {
 pub struct Ran {
     /// How it ended.
     pub ending: Ending,
-    /// What it wrote to its two outputs as it came, at most [`OUTPUT_BYTES`].
+    /// What it wrote to its two outputs as it came, its beginning and its end, at most [`OUTPUT_BYTES`].
     pub output: Vec<u8>,
 }
 

@@ -4,7 +4,7 @@
 //!
 //! - **host**: [`Host`], everything that is done to a machine, as one trait. [`RealHost`]
 //!   is this machine or the part of it below a folder; [`FakeHost`] is one in memory.
-//! - **resource**: [`Resource`](types::Resource), what one step declares: `file`, `directory`, `symlink`, `exec`.
+//! - **resource**: [`Resource`](types::Resource), what one step declares: `file`, `package`, `service`, …
 //! - **change**: [`Change`](change::Change), what `check` of a resource finds to be done, and [`change::apply`] does.
 //! - **run**: [`converge`](converge::converge), all steps of a plan in their order, and a report.
 //!
@@ -34,6 +34,7 @@
 //! the root of its host.
 
 pub mod accounts;
+pub mod apt;
 pub mod attributes;
 pub mod change;
 pub mod converge;
@@ -41,9 +42,11 @@ pub mod diff;
 pub mod dpkg;
 pub mod fake;
 pub mod host;
+pub mod output;
 pub mod path;
 pub mod probe;
 pub mod real;
+pub mod systemd;
 pub mod traits;
 pub mod types;
 

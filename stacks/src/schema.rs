@@ -148,14 +148,12 @@ pub fn is_variable(name: &str) -> bool {
 }
 
 /// Types of the language that this version lacks.
-pub const LATER_TYPES: [&str; 26] = [
+pub const LATER_TYPES: [&str; 24] = [
     "blockinfile",
     "replace",
-    "package",
     "repository",
     "source_package",
     "nonrepo_package",
-    "service",
     "user_macos",
     "user_freebsd",
     "user_windows",
@@ -203,7 +201,7 @@ const GROUP: Attribute = optional("group", Kind::Text, "the owning group, by nam
 const MODE: Attribute = optional("mode", Kind::Mode, "the permissions");
 
 /// All types.
-pub const TYPES: [Type; 6] = [
+pub const TYPES: [Type; 8] = [
     Type {
         name: "file",
         about: "a regular file: its content, owner, group and permissions",
@@ -290,6 +288,30 @@ pub const TYPES: [Type; 6] = [
             optional("xsession", Kind::Text, "what is in ~/.xsession"),
         ],
         states: &["present", "absent"],
+        exclusive: &[],
+        required_in: &[],
+        timeout: 60,
+    },
+    Type {
+        name: "package",
+        about: "a package of the distribution, by apt",
+        attributes: &[
+            required("package", Kind::Text, "its name"),
+            optional("purge", Kind::Bool, "when absent: remove its configuration files too"),
+        ],
+        states: &["present", "absent", "latest"],
+        exclusive: &[],
+        required_in: &[],
+        timeout: 300,
+    },
+    Type {
+        name: "service",
+        about: "a unit of systemd: whether it runs, and whether it starts with the machine",
+        attributes: &[
+            required("service", Kind::Text, "its name; without an ending like .timer it is a service's"),
+            optional("enabled", Kind::Bool, "whether it starts with the machine; as it is when not given"),
+        ],
+        states: &["running", "stopped", "restarted", "reloaded"],
         exclusive: &[],
         required_in: &[],
         timeout: 60,

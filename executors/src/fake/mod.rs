@@ -5,17 +5,21 @@
 //! the real host: links never leave the root, replaced content is kept, odd kinds are not overwritten.
 
 mod programs;
+mod software;
 mod tree;
+mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::host::{
-    Access, Capabilities, Command, Ending, Entry, Fault, Host, HostError, Kernel, Kind, NewFile,
-    OUTPUT_BYTES, Ran, Stat,
+    Access, Capabilities, Command, Ending, Entry, Fault, Host, HostError, Kernel, Kind, NewFile, Ran, Stat,
 };
 use crate::path::HostPath;
+pub use software::{Offer, Software};
+pub use units::FakeUnit;
+
 use tree::{Body, Node, Tree, refused};
 
 /// Old contents that a fake host keeps.
@@ -35,6 +39,7 @@ pub struct FakeHost {
     processes: BTreeMap<u32, usize>,
     kept: Vec<(String, Arc<[u8]>)>,
     kernel: Arc<Kernel>,
+    software: Option<Arc<Software>>,
     now: u64,
     writes: u64,
 }
@@ -81,6 +86,7 @@ impl Default for FakeHost {
                 machine: "x86_64".into(),
                 hostname: "fake".into(),
             }),
+            software: None,
             now: 0,
             writes: 0,
         }
@@ -471,7 +477,7 @@ impl Host for FakeHost {
         }
         self.ran.push(command.line.clone());
         let Some(script) = self.scripts.get(&command.line).cloned() else {
-            if let Some(ran) = self.program(command) {
+            if let Some(ran) = self.program(command).or_else(|| self.manage(&command.line)) {
                 return Ok(ran);
             }
             let output = format!("sh: {}: not found\n", command.line).into_bytes();
@@ -483,7 +489,7 @@ impl Host for FakeHost {
         }
         self.elapse(script.millis);
         script.effects.iter().for_each(|effect| self.perform(effect));
-        let output = script.output.bytes().take(OUTPUT_BYTES).collect();
+        let output = crate::output::bounded(script.output.as_bytes());
         Ok(Ran { ending: Ending::Exit(script.code), output })
     }
 

@@ -14,7 +14,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use crate::host::{COMMAND_PATH, Command, Ending, HostError, OUTPUT_BYTES, Ran};
+use crate::host::{COMMAND_PATH, Command, Ending, HostError, Ran};
+use crate::output::Output;
 
 /// Between a request to end and the end.
 const GRACE: Duration = Duration::from_millis(300);
@@ -28,7 +29,7 @@ pub(super) fn run(command: &Command) -> Result<Ran, HostError> {
         let place = command.cwd.as_ref().map(|d| format!(" in {d}")).unwrap_or_default();
         HostError::NoRun { why: format!("cannot start /bin/sh{place}: {e}") }
     })?;
-    let mut pipe = Pipe { reader: Some(reader), output: Vec::new() };
+    let mut pipe = Pipe { reader: Some(reader), output: Output::default() };
     let timeout = Duration::from_millis(command.timeout_millis);
     loop {
         pipe.take(NAP);
@@ -38,13 +39,13 @@ pub(super) fn run(command: &Command) -> Result<Ran, HostError> {
                 (Some(code), _) => Ending::Exit(code),
                 (None, signal) => Ending::Signal(signal.unwrap_or(0)),
             };
-            return Ok(Ran { ending, output: pipe.output });
+            return Ok(Ran { ending, output: pipe.output.finish() });
         }
         let stopped = command.stop.as_ref().is_some_and(|s| s.load(Ordering::SeqCst));
         if stopped || started.elapsed() >= timeout {
             end(&mut child, &mut pipe)?;
             let ending = if stopped { Ending::Stopped } else { Ending::TimedOut };
-            return Ok(Ran { ending, output: pipe.output });
+            return Ok(Ran { ending, output: pipe.output.finish() });
         }
     }
 }
@@ -92,10 +93,10 @@ fn lost(error: io::Error) -> HostError {
     HostError::NoRun { why: format!("lost the command: {error}") }
 }
 
-/// What the command writes, up to the bound; the rest is read and dropped.
+/// What the command writes; what is more than the bound is read and dropped.
 struct Pipe {
     reader: Option<PipeReader>,
-    output: Vec<u8>,
+    output: Output,
 }
 
 impl Pipe {
@@ -116,8 +117,7 @@ impl Pipe {
                     return;
                 }
                 Ok(n) => {
-                    let room = OUTPUT_BYTES.saturating_sub(self.output.len());
-                    self.output.extend(buffer.iter().take(n.min(room)));
+                    self.output.push(buffer.get(..n).unwrap_or_default());
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return,

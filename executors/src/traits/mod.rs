@@ -36,14 +36,14 @@ pub fn collect(host: &dyn Host) -> Value {
     all.insert("hardware".into(), hardware::collect(host));
     all.insert("kernel".into(), kernel::collect(host));
     all.insert("is_container".into(), Value::Bool(container::collect(host)));
-    let lists: [(&str, fn(&dyn Host) -> Option<Value>); 5] = [
-        ("mounts", mounts::collect),
-        ("packages", packages::collect),
-        ("ports", ports::collect),
-        ("services", services::collect),
-        ("users", users::collect),
+    let lists = [
+        ("mounts", mounts::collect(host)),
+        ("packages", packages::collect(host)),
+        ("ports", ports::collect(host)),
+        ("services", services::collect(host)),
+        ("users", users::collect(host)),
     ];
-    all.extend(lists.into_iter().filter_map(|(name, list)| Some((name.to_owned(), list(host)?))));
+    all.extend(lists.into_iter().filter_map(|(name, list)| Some((name.to_owned(), list?))));
     Value::Object(all)
 }
 

@@ -9,22 +9,12 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{clean, is_there};
-use crate::host::{Entry, Host, Kind};
+use crate::host::{Host, Kind};
 use crate::path::HostPath;
+use crate::systemd::{FOLDERS, list};
 
 /// Services in the list.
 const MOST: usize = 2048;
-/// Things read of one folder.
-const ENTRIES: usize = 8192;
-/// Where unit files are.
-const FOLDERS: [&str; 5] = [
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-];
-
 /// The trait; `None` where systemd does not run.
 pub(super) fn collect(host: &dyn Host) -> Option<Value> {
     if !is_there(host, "/run/systemd/system") {
@@ -71,10 +61,6 @@ fn enabled(host: &dyn Host) -> BTreeSet<String> {
 
 fn is_service(name: &str) -> bool {
     name.strip_suffix(".service").is_some_and(|stem| !stem.is_empty() && !stem.ends_with('@'))
-}
-
-fn list(host: &dyn Host, path: &str) -> Vec<Entry> {
-    HostPath::parse(path).ok().and_then(|p| host.list(&p, ENTRIES).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

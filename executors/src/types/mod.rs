@@ -8,6 +8,8 @@ pub mod cron;
 pub mod directory;
 pub mod exec;
 pub mod file;
+pub mod package;
+pub mod service;
 pub mod symlink;
 pub mod user;
 
@@ -19,7 +21,7 @@ use vigo_base::text::{escaped, nearest};
 use vigo_stacks::schema;
 
 use crate::attributes::{Attributes, BadAttribute};
-use crate::change::{Change, Limits, Trouble};
+use crate::change::{Change, Limits, Trouble, Turn};
 use crate::host::Host;
 
 /// What one step declares.
@@ -37,6 +39,10 @@ pub enum Resource {
     User(Box<user::User>),
     /// A job that cron runs.
     Cron(cron::Cron),
+    /// A package of the distribution.
+    Package(package::Package),
+    /// A unit of systemd.
+    Service(service::Service),
 }
 
 /// Why a step declares nothing that this program knows.
@@ -63,6 +69,8 @@ impl Resource {
             "exec" => Resource::Exec(exec::Exec::parse(&mut attributes)?),
             "user" => Resource::User(Box::new(user::User::parse(&mut attributes)?)),
             "cron" => Resource::Cron(cron::Cron::parse(&mut attributes)?),
+            "package" => Resource::Package(package::Package::parse(&mut attributes)?),
+            "service" => Resource::Service(service::Service::parse(&mut attributes)?),
             found => {
                 let nearest = nearest(found, schema::TYPES.iter().map(|t| t.name))
                     .and_then(schema::find)
@@ -74,11 +82,12 @@ impl Resource {
         Ok(resource)
     }
 
-    /// Looks at the machine: what would have to be done. Only an `exec`'s guards run commands.
+    /// Looks at the machine: what would have to be done. Commands that it runs (an `exec`'s guards, questions to apt
+    /// and systemd) change nothing but, outside of a dry run, what apt and systemd remember of their own files.
     ///
     /// # Errors
     /// [`Trouble`] when the machine cannot be looked at, or is such that the step would fail.
-    pub fn check(&self, host: &mut dyn Host, limits: &Limits) -> Result<Change, Trouble> {
+    pub fn check(&self, host: &mut dyn Host, limits: &Limits, turn: &Turn<'_>) -> Result<Change, Trouble> {
         match self {
             Resource::File(file) => file.check(host),
             Resource::Directory(directory) => directory.check(host),
@@ -86,6 +95,8 @@ impl Resource {
             Resource::Exec(exec) => exec.check(host, limits),
             Resource::User(user) => user.check(host),
             Resource::Cron(cron) => cron.check(host),
+            Resource::Package(package) => package.check(host, limits, turn),
+            Resource::Service(service) => service.check(host, limits, turn),
         }
     }
 }
@@ -118,7 +129,7 @@ mod tests {
     /// Every attribute of the schema, with a value that fits.
     fn full(t: &schema::Type) -> BTreeMap<String, Value> {
         let value = |kind| match kind {
-            schema::Kind::Text | schema::Kind::Source => json!("x"),
+            schema::Kind::Text | schema::Kind::Source => json!("xy"),
             schema::Kind::Path => json!("/x"),
             schema::Kind::Mode => json!("0644"),
             schema::Kind::Bool => json!(true),
@@ -175,5 +186,9 @@ mod tests {
         assert!(says("exec", json!({"command": "x", "environment": {"A=B": "c"}})).contains("A=B"));
         assert!(says("exec", json!({"command": "x", "exit_codes": ["zero"]})).contains("exit code"));
         assert!(says("directory", json!({"target_path": "/x", "recurse": "maybe"})).contains("true"));
+        assert!(says("package", json!({"package": "nginx=1.2"})).contains("version"));
+        assert!(says("package", json!({"package": "nginx", "state": "running"})).contains("`latest`"));
+        assert!(says("service", json!({"service": "a;b"})).contains("letters"));
+        assert!(says("service", json!({"service": "nginx", "state": "absent"})).contains("`stopped`"));
     }
 }

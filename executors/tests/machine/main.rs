@@ -6,5 +6,6 @@ mod laws;
 mod matrix;
 mod ownership;
 mod runs;
+mod software;
 mod support;
 mod users;

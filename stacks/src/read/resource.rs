@@ -241,9 +241,12 @@ impl Reader<'_> {
         if !kind.states.contains(&text.as_str()) {
             let message = format!("the resource type {} has no such state", kind.name);
             let diagnostic = Diagnostic::error(rules::STATE_UNKNOWN, &value.site, message);
-            let expected = kind.states.join(" or ");
-            self.sink
-                .push(diagnostic.found(&text).expected(expected).near(&text, kind.states.iter().copied()));
+            let diagnostic = diagnostic.found(&text).expected(kind.states.join(" or "));
+            self.sink.push(if kind.name == "service" && text == "absent" {
+                diagnostic.help("to retract a service, say `state: stopped` and `enabled: false`")
+            } else {
+                diagnostic.near(&text, kind.states.iter().copied())
+            });
             return None;
         }
         Some(text)

@@ -124,7 +124,9 @@ fn resources() {
     let out = group(&[
         resource("no type", "command: x"),
         resource("unknown type", "type: flie"),
-        resource("later type", "type: package\npackage: nginx"),
+        resource("later type", "type: mount\npackage: nginx"),
+        resource("absent service", "type: service\nservice: nginx\nstate: absent"),
+        resource("package in another state", "type: package\npackage: nginx\nstate: running"),
         resource("unknown attribute", "type: file\ntarget_path: /x\ncontnet: y"),
         resource("missing attribute", "type: exec"),
         resource("missing in a state", "type: symlink\ntarget_path: /x"),
