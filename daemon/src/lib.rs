@@ -38,6 +38,7 @@
 
 pub mod api;
 pub mod authority;
+pub mod beacon;
 pub mod bench;
 pub mod blobs;
 pub mod channel;

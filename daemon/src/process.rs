@@ -28,6 +28,7 @@ use vigo_node::io::Caller;
 use vigo_node::{Node, Reply};
 
 use crate::api::{self, Api, socket::SocketError};
+use crate::beacon::Beacons;
 use crate::blobs::{BlobDamage, BlobError, BlobStore};
 use crate::channel::{BindError, Channel, Limits};
 use crate::driver::{self, Driver, Ending, Handle, clock::SteadyClock};
@@ -152,6 +153,13 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let effects = Effects::start(runtime.handle(), &driver, blobs.clone(), channel.clone(), machine)?;
     network.connect(channel.clone(), effects.clone());
 
+    let beacons = match &join {
+        None | Some(Join::Discover { .. }) => {
+            Beacons::start(runtime.handle(), &driver, conf.beacon.clone(), conf.beacon_port)
+        }
+        Some(_) => Beacons::none(),
+    };
+
     let bound = if listen.is_empty() { Vec::new() } else { channel.addresses() };
     let options = options(&conf, &bound, &version, join);
     let records = loaded.records.into_iter().map(|(_, bytes)| bytes).collect();
@@ -162,7 +170,7 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let node = Node::boot(clock.begin(), boot, &mut out)?;
     let socket = if api { Some(listen_on(&runtime, &conf.socket)?) } else { None };
 
-    let world = Machinery::new(store, channel.clone(), network, effects.clone(), listener);
+    let world = Machinery::new(store, channel.clone(), network, effects.clone(), beacons, listener);
     let mut driving = Driver::new(node, out, world, inlet, clock);
     if let Some(trace) = trace {
         driving = driving.with_trace(trace);
@@ -257,6 +265,7 @@ fn options(conf: &NodeConf, bound: &[SocketAddr], version: &str, join: Option<Jo
         join,
         interval: conf.interval,
         splay: conf.splay,
+        lan: conf.lan(bound),
     }
 }
 

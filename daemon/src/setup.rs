@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use vigo_base::{Hash, Hostname, PublicKey, SecretKey, SpannerId, Time};
 use vigo_node::boot::{Join, meta};
-use vigo_node::io::Event;
+use vigo_node::io::{Event, FoundFleet};
 use vigo_node::spanner::words::{BadWords, from_words, to_words};
 use vigo_node::spanner::{Token, TokenExpired};
+use vigo_node::swarm::beacon::Choice;
 use vigo_node::{CannotFound, Founded, Founding, Restoring};
 use zeroize::Zeroizing;
 
@@ -256,6 +257,8 @@ impl Site {
 pub enum News {
     /// This machine's clock says that the token has expired; it is tried all the same, the bolt's clock decides.
     Clock(TokenExpired),
+    /// These fleets were found on this machine's networks.
+    Found(Vec<FoundFleet>),
     /// An operator has to approve; both sides show these words.
     Pending {
         /// The fleet that answers.
@@ -295,7 +298,8 @@ pub fn join_by_token(
         news(told);
         true
     };
-    join(state, Join::Token { token, name }, version, patience, told).map_err(|e| match e {
+    let conf = NodeConf { state: state.to_path_buf(), ..NodeConf::default() };
+    join(conf, Join::Token { token, name }, version, patience, told).map_err(|e| match e {
         SetupError::Refused { why, .. } => SetupError::Refused { why, clock: clock.map(Box::new) },
         other => other,
     })
@@ -321,7 +325,41 @@ pub fn join_by_asking(
 ) -> Result<Joined, SetupError> {
     joinable(state, ask.spanner)?;
     let Asking { addresses, name, bolt, spanner } = ask;
-    join(state, Join::Ask { addresses, name, bolt, spanner }, version, patience, news)
+    let conf = NodeConf { state: state.to_path_buf(), ..NodeConf::default() };
+    join(conf, Join::Ask { addresses, name, bolt, spanner }, version, patience, news)
+}
+
+/// Joins a fleet that is found on this machine's own networks by asking its bolts, as [`join_by_asking`] does. With
+/// several fleets and no `spanner` it is refused.
+///
+/// # Errors
+/// [`SetupError`]; [`SetupError::GivenUp`] when `news` said so.
+pub fn join_by_discovering(
+    state: &Path,
+    wish: Discovering,
+    version: &str,
+    patience: Duration,
+    news: &mut dyn FnMut(&News) -> bool,
+) -> Result<Joined, SetupError> {
+    joinable(state, wish.spanner)?;
+    let Discovering { name, bolt, spanner, beacon, port } = wish;
+    let conf = NodeConf { state: state.to_path_buf(), beacon, beacon_port: port, ..NodeConf::default() };
+    join(conf, Join::Discover { name, bolt, spanner }, version, patience, news)
+}
+
+/// A wish to join whichever fleet is near.
+#[derive(Debug, Clone)]
+pub struct Discovering {
+    /// The name it would like.
+    pub name: Hostname,
+    /// Whether it would be a bolt.
+    pub bolt: bool,
+    /// The fleet it means, if it knows one.
+    pub spanner: Option<SpannerId>,
+    /// The interfaces to look on.
+    pub beacon: Choice,
+    /// The beacons' port.
+    pub port: u16,
 }
 
 /// A wish to join without a token.
@@ -350,14 +388,14 @@ fn joinable(state: &Path, wanted: Option<SpannerId>) -> Result<(), SetupError> {
 
 /// Runs a node until it has joined, or not.
 fn join(
-    state: &Path,
+    conf: NodeConf,
     how: Join,
     version: &str,
     patience: Duration,
     news: &mut dyn FnMut(&News) -> bool,
 ) -> Result<Joined, SetupError> {
     let (tell, told) = mpsc::channel();
-    let conf = NodeConf { state: state.to_path_buf(), ..NodeConf::default() };
+    let state = &conf.state.clone();
     let listener = Box::new(move |event: &Event| {
         // Nobody listens any more only when this function has returned.
         let _ = tell.send(event.clone());
@@ -370,6 +408,9 @@ fn join(
         match told.recv_timeout(left) {
             Ok(Event::Joined { name, spanner }) => break Ok(Joined { name, spanner }),
             Ok(Event::JoinRefused { why }) => break Err(SetupError::Refused { why, clock: None }),
+            Ok(Event::FleetsFound(found)) => {
+                news(&News::Found(found));
+            }
             Ok(Event::JoinPending { spanner, words }) => {
                 pending = true;
                 if !news(&News::Pending { spanner, words }) {

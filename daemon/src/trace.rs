@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use vigo_base::{Hash, Machine, Outbox, PublicKey, SecretKey, Time};
 use vigo_node::Node;
-use vigo_node::boot::{BadBoot, Boot, Options};
+use vigo_node::boot::{BadBoot, Boot, Lan, Options};
 use vigo_node::io::{Input, Output};
 use vigo_node::swarm::outline::BlobRef;
 
@@ -56,6 +56,8 @@ struct Start {
     peers: Vec<(String, Option<PublicKey>)>,
     interval: Option<u64>,
     splay: Option<u64>,
+    #[serde(default)]
+    lan: Lan,
 }
 
 /// Why a trace cannot be written or replayed.
@@ -256,6 +258,7 @@ impl Start {
             peers: boot.options.peers.clone(),
             interval: boot.options.interval,
             splay: boot.options.splay,
+            lan: boot.options.lan.clone(),
         }
     }
 
@@ -276,6 +279,7 @@ impl Start {
             join: None,
             interval: self.interval,
             splay: self.splay,
+            lan: self.lan,
         };
         Ok(Boot {
             key: SecretKey::from_seed(key.0),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use vigo_base::text::escaped;
 use vigo_node::io::{Event, Output, StoreOp};
 
+use crate::beacon::Beacons;
 use crate::channel::{Channel, ConnId, SendError, code};
 use crate::driver::{Trouble, World};
 use crate::effects::Effects;
@@ -24,6 +25,7 @@ pub struct Machinery {
     channel: Channel,
     network: Arc<Network>,
     effects: Effects,
+    beacons: Beacons,
     listener: Listener,
 }
 
@@ -34,9 +36,10 @@ impl Machinery {
         channel: Channel,
         network: Arc<Network>,
         effects: Effects,
+        beacons: Beacons,
         listener: Listener,
     ) -> Machinery {
-        Machinery { store, channel, network, effects, listener }
+        Machinery { store, channel, network, effects, beacons, listener }
     }
 
     fn send(&self, conn: ConnId, frame: Arc<[u8]>) {
@@ -67,6 +70,7 @@ impl World for Machinery {
             }
             Output::Answer { ask, answer } => self.effects.answer(ask, answer),
             Output::Begin { op, effect } => self.effects.begin(op, effect),
+            Output::Beacon { interface, from, bytes } => self.beacons.send(interface, from, bytes),
             Output::Emit(event) => {
                 log(&event);
                 (self.listener)(&event);
@@ -122,6 +126,9 @@ fn log(event: &Event) {
         Event::Joined { name, spanner } => tracing::info!(name, spanner, "joined the fleet"),
         Event::JoinRefused { why } => tracing::error!(why = escaped(why), "joining was refused"),
         Event::JoinPending { spanner, words } => tracing::info!(spanner, words, "an operator has to approve"),
+        Event::FleetsFound(fleets) => {
+            tracing::info!(found = fleets.len(), "fleets on this machine's networks")
+        }
         Event::PeerKnown { name, key } => tracing::info!(name = escaped(name), ?key, "a peer's papers hold"),
         Event::PeerRefused { key, why } => tracing::warn!(?key, why = escaped(why), "a peer was turned away"),
         Event::Misbehaved { key, what } => tracing::warn!(?key, what = escaped(what), "a peer misbehaved"),

@@ -4,10 +4,13 @@
 //! ids were checked, so their signatures are not checked again.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use vigo_base::{Hostname, PublicKey, SecretKey, SpannerId};
 use vigo_spanner::Token;
+use vigo_swarm::beacon::Choice;
 use vigo_swarm::outline::BlobRef;
 
 /// The names of what a node keeps in its store beside records.
@@ -58,6 +61,26 @@ pub struct Options {
     pub interval: Option<u64>,
     /// Seconds by which a run is delayed at most; the fleet setting if none.
     pub splay: Option<u64>,
+    /// How it takes part in beacons.
+    pub lan: Lan,
+}
+
+/// How a node takes part in beacons on its own networks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lan {
+    /// What the operator of the machine wants.
+    pub choice: Choice,
+    /// The addresses that peers can dial, as bound: with none, no beacon is sent.
+    pub listening: Vec<SocketAddr>,
+}
+
+impl Lan {
+    /// The port at which this node takes connections to `ip`.
+    pub(crate) fn port(&self, ip: IpAddr) -> Option<u16> {
+        let fits =
+            |at: &&SocketAddr| at.ip() == ip || (at.ip().is_unspecified() && at.is_ipv4() == ip.is_ipv4());
+        self.listening.iter().find(fits).map(SocketAddr::port)
+    }
 }
 
 /// How a node without a fleet joins one.
@@ -79,6 +102,15 @@ pub enum Join {
         /// Whether it would be a bolt.
         bolt: bool,
         /// The fleet it means, if it knows one: any other is refused.
+        spanner: Option<SpannerId>,
+    },
+    /// By asking whichever bolt is found on this machine's own networks; an operator decides.
+    Discover {
+        /// The name it would like.
+        name: Hostname,
+        /// Whether it would be a bolt.
+        bolt: bool,
+        /// The fleet it means; with none there must be one only.
         spanner: Option<SpannerId>,
     },
 }

@@ -181,7 +181,10 @@ impl Node {
                 .peers
                 .book()
                 .get(key)
-                .map(|e| e.places.iter().map(|p| p.address.to_string()).collect())
+                .map(|e| {
+                    let told = e.places.iter().filter(|p| !p.address.is_scoped());
+                    told.map(|p| p.address.to_string()).collect()
+                })
                 .unwrap_or_default(),
         }
     }

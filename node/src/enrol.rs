@@ -20,6 +20,7 @@ use vigo_swarm::ids::ConnId;
 
 use crate::boot::{Join, meta};
 use crate::command::{Refusal, RefusalKind, Reply, RequestRow};
+use crate::discover::Looking;
 use crate::io::{Event, Output, StoreOp};
 use crate::node::{Node, Out};
 use crate::session::Stage;
@@ -43,6 +44,8 @@ pub(crate) struct Joining {
     trouble: Option<String>,
     pending: bool,
     over: bool,
+    /// Looks for a bolt on this machine's own networks first.
+    pub looking: Option<Looking>,
 }
 
 impl Joining {
@@ -55,9 +58,33 @@ impl Joining {
                 token.bolts.iter().flat_map(of).collect()
             }
             Join::Ask { addresses, .. } => addresses.iter().map(|a| (a.clone(), None)).collect(),
+            Join::Discover { .. } => Vec::new(),
         };
-        let next = Some(now);
-        Joining { how, addresses, next, attempts: 0, conn: None, trouble: None, pending: false, over: false }
+        let looking = matches!(how, Join::Discover { .. }).then(|| Looking::new(now));
+        let next = Some(now).filter(|_| looking.is_none());
+        let (attempts, conn, trouble, pending, over) = (0, None, None, false, false);
+        Joining { how, addresses, next, attempts, conn, trouble, pending, over, looking }
+    }
+
+    /// The fleet that it means, if it knows one.
+    pub fn meant(&self) -> Option<SpannerId> {
+        match &self.how {
+            Join::Token { token, .. } => Some(token.spanner),
+            Join::Ask { spanner, .. } | Join::Discover { spanner, .. } => *spanner,
+        }
+    }
+
+    /// Bolts of one fleet were found: it is the one that is meant from now on, and they are asked.
+    pub fn found(&mut self, now: Time, fleet: SpannerId, bolts: Vec<(String, Option<PublicKey>)>) {
+        if let Join::Discover { spanner, .. } = &mut self.how {
+            *spanner = Some(fleet);
+        }
+        (self.looking, self.addresses, self.next) = (None, bolts, Some(now));
+    }
+
+    /// Looking came to nothing.
+    pub fn give_up(&mut self, why: &str) {
+        (self.looking, self.over, self.trouble) = (None, true, Some(why.to_string()));
     }
 
     pub fn next_wake(&self) -> Option<Time> {
@@ -111,7 +138,7 @@ impl Node {
                     bolt: token.kind == NodeKind::Bolt,
                 })
             }
-            Join::Ask { name, bolt, spanner, .. } => {
+            Join::Ask { name, bolt, spanner, .. } | Join::Discover { name, bolt, spanner } => {
                 Frame::AskToJoin(AskToJoin { spanner: *spanner, name: name.clone(), bolt: *bolt })
             }
         };
@@ -231,11 +258,7 @@ impl Node {
 
 impl Joining {
     fn wrong_fleet(&self, found: &SpannerId) -> Option<String> {
-        let meant = match &self.how {
-            Join::Token { token, .. } => Some(token.spanner),
-            Join::Ask { spanner, .. } => *spanner,
-        };
-        let other = meant.filter(|meant| meant != found)?;
+        let other = self.meant().filter(|meant| meant != found)?;
         Some(format!("that bolt is of the fleet {found}, and {other} was meant"))
     }
 }

@@ -8,10 +8,13 @@
 
 use std::sync::Arc;
 
+use std::net::{IpAddr, SocketAddr};
+
 use serde::{Deserialize, Serialize};
 use vigo_base::{Hash, PublicKey};
 use vigo_stacks::plan::Plan;
 use vigo_stacks::report::RunReport;
+use vigo_swarm::beacon::Interface;
 use vigo_swarm::ids::{ConnId, OpId};
 use vigo_swarm::outline::BlobRef;
 
@@ -110,6 +113,17 @@ pub enum Input {
         /// Wall clock minus steady time.
         offset: i64,
     },
+    /// The interfaces that beacons may use, all of them.
+    Interfaces(Vec<Interface>),
+    /// A packet to the beacons' group came in.
+    Beacon {
+        /// On the interface with this index.
+        interface: u32,
+        /// From here.
+        source: SocketAddr,
+        /// The packet, of any content.
+        bytes: Vec<u8>,
+    },
     /// The process is about to end.
     Stopping,
 }
@@ -172,6 +186,15 @@ pub enum Output {
         id: CommandId,
         /// With what.
         reply: Result<Reply, Refusal>,
+    },
+    /// Send a packet to the beacons' group.
+    Beacon {
+        /// On the interface with this index.
+        interface: u32,
+        /// From this address of it.
+        from: IpAddr,
+        /// The packet.
+        bytes: Vec<u8>,
     },
     /// Something worth a line in the log or a count.
     Emit(Event),
@@ -324,6 +347,8 @@ pub enum Event {
         /// Six words.
         words: String,
     },
+    /// Who wants to join has found these fleets on its own networks.
+    FleetsFound(Vec<FoundFleet>),
     /// A peer's papers hold.
     PeerKnown {
         /// Its name.
@@ -380,4 +405,15 @@ pub enum Event {
     },
     /// Anything else worth a line.
     Note(String),
+}
+
+/// A fleet whose bolts were heard. Nothing of it is proven yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundFleet {
+    /// Its id.
+    pub spanner: String,
+    /// What its bolts say that people call it, escaped.
+    pub label: String,
+    /// Where its bolts are.
+    pub bolts: Vec<String>,
 }

@@ -9,10 +9,12 @@
 //!
 //! What this crate never does: read a clock, draw randomness, touch a disk, a socket or the machine it runs on.
 
+mod beacon;
 pub mod boot;
 pub mod command;
 mod commands;
 mod content;
+mod discover;
 mod enrol;
 mod follow;
 mod forks;
@@ -28,11 +30,12 @@ mod sync;
 mod tell;
 mod trust;
 
-pub use boot::{BadBoot, Boot, Join, Options};
+pub use boot::{BadBoot, Boot, Join, Lan, Options};
 pub use command::{Command, Refusal, RefusalKind, Reply};
 pub use found::{CannotFound, Founded, Founding, Restoring, found, restore, statements};
 pub use io::{
-    Answer, AskId, Caller, CommandId, Done, Effect, Event, Failed, Input, Outlined, Output, StoreOp,
+    Answer, AskId, Caller, CommandId, Done, Effect, Event, Failed, FoundFleet, Input, Outlined, Output,
+    StoreOp,
 };
 pub use node::Node;
 

@@ -9,6 +9,7 @@
 //! | `trust` | who belongs, and what follows when that changes |
 //! | `enrol` | joining, on both sides |
 //! | `content` | blobs: who may read which, what to fetch, what to keep |
+//! | `beacon`, `discover` | finding members, and fleets to join, on this machine's own networks |
 //! | `follow` | from a new head of configuration to a run and its report |
 //! | `tell` | registers, listings and everything else that is said about this node |
 //! | `command` | the local API |
@@ -29,6 +30,7 @@ use vigo_swarm::ids::{ConnId, OpId};
 use vigo_swarm::peers::Peers;
 use vigo_swarm::sync::Reconciler;
 
+use crate::beacon::Beaconing;
 use crate::boot::Options;
 use crate::content::Blobs;
 use crate::enrol::{Askers, Joining};
@@ -96,6 +98,7 @@ pub struct Node {
     pub(crate) pen: Pen,
     pub(crate) sessions: BTreeMap<ConnId, Session>,
     pub(crate) peers: Peers,
+    pub(crate) lan: Beaconing,
     /// Set once this process has joined: the one that converges is another.
     pub(crate) dormant: bool,
     pub(crate) sync: Reconciler,
@@ -143,6 +146,10 @@ impl Machine for Node {
             Input::Command { id, caller, command } => self.command(now, id, caller, command, out),
             Input::BlobStored { blob } => self.blob_stored(now, blob),
             Input::WallClock { offset } => self.wall_offset = offset,
+            Input::Interfaces(found) => self.interfaces(now, found, out),
+            Input::Beacon { interface, source, bytes } => {
+                self.beacon_heard(now, interface, source, &bytes, out);
+            }
             Input::Stopping => self.stopping(now, out),
         }
         self.settle(now, out);
@@ -163,7 +170,9 @@ impl Machine for Node {
             self.tell_presence(now, out);
         }
         self.pen_wake(now, out);
+        self.discover_wake(now, out);
         self.joining_wake(now, out);
+        self.beacon_wake(now, out);
         self.sync_wake(now, out);
         self.exchange_wake(now, out);
         self.dial_due(now, out);
@@ -185,6 +194,7 @@ impl Machine for Node {
         due.extend(self.exchange.next_wake());
         due.extend(self.pen.next_wake());
         due.extend(self.joining.as_ref().and_then(Joining::next_wake));
+        due.extend(self.beacon_next_wake());
         due.into_iter().min()
     }
 }

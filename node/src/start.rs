@@ -14,6 +14,7 @@ use vigo_swarm::ids::OpId;
 use vigo_swarm::peers::{Book, Kind, Me, Peers, Source};
 use vigo_swarm::sync::Reconciler;
 
+use crate::beacon::Beaconing;
 use crate::boot::{BadBoot, Boot, meta};
 use crate::content::{Blobs, Custody};
 use crate::enrol::{Askers, Joining};
@@ -67,6 +68,7 @@ impl Node {
             pen: Pen::default(),
             sessions: BTreeMap::new(),
             peers: Peers::new(who_i_am(me, &options.addresses), book, dice.fork()),
+            lan: Beaconing::new(now, dice.fork()),
             sync: Reconciler::new(dice.fork()),
             exchange: Exchange::new(dice.fork(), OpId(EXCHANGE_OPS)),
             blobs: Blobs::default(),
@@ -181,6 +183,7 @@ impl Node {
         self.ask_holders(now, out);
         self.ask_for_parents(out);
         self.read_again(now, out);
+        self.beacon_chores(now);
         if self.members().next().is_none() && !self.dormant && self.trust.is_some() {
             // Peers of node.yaml whose keys nobody told us: their papers will say who they are.
             for (address, _) in self.options.peers.iter().filter(|(_, key)| key.is_none()) {

@@ -19,6 +19,7 @@ use vigo_node::{
 
 use crate::Ix;
 use crate::faults::Faults;
+use crate::lan::Lans;
 use crate::machine::{Machine, Power};
 use crate::net::{NOTICE, Net, delay};
 use crate::world::World;
@@ -66,6 +67,7 @@ pub struct Fleet {
     /// Pulls a machine's plug after so many more of its outputs.
     pub(crate) plug: BTreeMap<Ix, u64>,
     pub(crate) faults: Faults,
+    pub(crate) lans: Lans,
     /// How often each fault, and each branch worth naming, was really reached.
     pub reached: BTreeMap<&'static str, u64>,
 }
@@ -90,6 +92,7 @@ impl Fleet {
             recovery,
             plug: BTreeMap::new(),
             faults: Faults::default(),
+            lans: Lans::default(),
             reached: BTreeMap::new(),
         }
     }
@@ -141,6 +144,7 @@ impl Fleet {
         assert_eq!(started, Ok(()), "{} does not start", self.machines[ix].name);
         self.perform(ix, out);
         self.schedule(ix);
+        self.tell_interfaces(ix);
     }
 
     /// Pulls a machine's plug: connections break, what was not committed is gone.
@@ -313,11 +317,13 @@ impl Fleet {
             Output::Answer { ask, answer } => self.answer(ix, ask, answer),
             Output::Begin { op, effect } => self.begin(ix, op, effect),
             Output::Reply { id, reply } => drop(self.replies.insert(id.0, reply)),
+            Output::Beacon { from, bytes, .. } => self.shout(ix, from, &bytes),
             Output::Emit(event) => self.machines[ix].note(now, event),
         }
     }
 
     fn dial(&mut self, ix: Ix, address: String, expect: Option<PublicKey>) {
+        self.note_dial(ix, &address);
         let target = Net::machine_at(&address).filter(|t| *t < self.machines.len());
         let up = |t: &Ix| {
             self.machines[*t].power() == Power::On && self.net.accepts(*t) && self.net.both_ways(ix, *t)
@@ -477,6 +483,7 @@ impl std::fmt::Debug for Summary<'_> {
             Output::Begin { op, effect: Effect::Converge { plan, dry_run, .. } } => {
                 write!(f, "run {op:?} {} steps {dry_run}", plan.steps.len())
             }
+            Output::Beacon { from, bytes, .. } => write!(f, "beacon {from} {}", Hash::of(bytes)),
             other => write!(f, "{other:?}"),
         }
     }

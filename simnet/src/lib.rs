@@ -17,6 +17,7 @@
 mod audit;
 mod faults;
 mod fleet;
+mod lan;
 mod machine;
 mod model;
 mod net;

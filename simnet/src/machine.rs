@@ -11,8 +11,9 @@ use vigo_base::{Dice, Hash, Machine as _, Outbox, SecretKey, Time};
 use vigo_executors::FakeHost;
 use vigo_node::boot::meta;
 use vigo_node::content_types::config::Epoch;
+use vigo_node::swarm::beacon::Choice;
 use vigo_node::swarm::outline::{BlobRef, Outline};
-use vigo_node::{Boot, Event, Input, Join, Node, Options, Output, StoreOp};
+use vigo_node::{Boot, Event, Input, Join, Lan, Node, Options, Output, StoreOp};
 
 use crate::faults::Skew;
 
@@ -141,6 +142,7 @@ impl Machine {
     ) -> Result<(), String> {
         self.life += 1;
         self.wake_at = None;
+        let listening = self.addresses.iter().filter_map(|a| a.parse().ok()).collect();
         let boot = Boot {
             key: self.key.clone(),
             seed: dice.bytes(),
@@ -154,6 +156,7 @@ impl Machine {
                 join: self.join.clone(),
                 interval: self.interval,
                 splay: Some(5),
+                lan: Lan { choice: Choice::Auto, listening },
             },
         };
         self.node = Some(Node::boot(now, boot, out).map_err(|e| e.to_string())?);

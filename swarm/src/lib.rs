@@ -8,9 +8,10 @@
 //!   statements name.
 //! - the **[exchange]** decides which chunk to ask from whom; its `Seeder` decides what to show to whom.
 //! - the **[view of the peers](peers)** decides whom to dial, and keeps the address book.
+//! - a **[beacon]** is a packet to everybody on the LAN: who is here, and with what.
 //! - **[sync]** decides when two peers compare a space, and what each then sends the other.
 //!
-//! The last three are [machines](vigo_base::Machine): inputs in, acts out, time and dice as arguments. `node`
+//! The exchange and sync are [machines](vigo_base::Machine): inputs in, acts out, time and dice as arguments. `node`
 //! turns acts into frames and effects, the daemon performs those, and every answer carries the
 //! [`OpId`](ids::OpId) of its effect.
 //!
@@ -42,6 +43,7 @@
 //! What this crate never does: open a socket or a file, hash or move the bytes of a blob in transit, decide who is
 //! a member or who may read what (`spanner` does), or keep a record (`crdt` does).
 
+pub mod beacon;
 pub mod bitmap;
 pub mod exchange;
 pub mod frame;

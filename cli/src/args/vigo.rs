@@ -142,8 +142,8 @@ pub struct Init {
 /// `vigo join`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vigo join vigo1q7m...                  the line that `vigocli spanner invite` printed\n  vigo join --name web01 vigo1q7m...\n  vigo join --address bolt1.example.com  ask; an operator compares six words and approves",
-    group(ArgGroup::new("how").args(["token", "address"]).required(true))
+    after_help = "Examples:\n  vigo join vigo1q7m...                  the line that `vigocli spanner invite` printed\n  vigo join --name web01 vigo1q7m...\n  vigo join --address bolt1.example.com  ask; an operator compares six words and approves\n  vigo join --discover                   the same, with the bolts on this network",
+    group(ArgGroup::new("how").args(["token", "address", "discover"]).required(true))
 )]
 pub struct Join {
     /// The token of an invitation; `-` reads it from standard input
@@ -152,14 +152,17 @@ pub struct Join {
     /// Ask the bolt at this address instead
     #[arg(long, value_name = "HOST[:PORT]")]
     pub address: Option<String>,
+    /// Look for a fleet on this machine's own networks, and ask its bolts
+    #[arg(long)]
+    pub discover: bool,
     /// The name to join under [default: the token's, or this machine's host name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// Join this fleet only: with it, nobody is asked to confirm here
-    #[arg(long, value_name = "ID", requires = "address")]
+    #[arg(long, value_name = "ID", conflicts_with = "token")]
     pub spanner: Option<String>,
     /// Ask to become a bolt
-    #[arg(long, requires = "address")]
+    #[arg(long, conflicts_with = "token")]
     pub bolt: bool,
     /// How long to wait for the fleet's answer, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
@@ -190,6 +193,9 @@ pub struct Node {
     /// A member to look for; may be repeated
     #[arg(long, value_name = "[KEY@]HOST:PORT")]
     pub peer: Vec<String>,
+    /// Find others by multicast: `auto`, `off`, or on this interface; may be repeated
+    #[arg(long, value_name = "HOW")]
+    pub beacon: Vec<String>,
     /// How much is logged: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,

@@ -55,7 +55,7 @@ impl Node {
         let node = Node { name, dir, child: None };
         fs::create_dir_all(node.root()).map_err(|e| Failure::io("make", &node.root(), &e))?;
         let text = format!(
-            "state: {}\nfs_root: {}\nlisten: [\"127.0.0.1:{port}\"]\nconverge: {{interval: 1s, splay: 0s}}\n",
+            "state: {}\nfs_root: {}\nlisten: [\"127.0.0.1:{port}\"]\nbeacon: off\nconverge: {{interval: 1s, splay: 0s}}\n",
             quoted(&node.state()),
             quoted(&node.root())
         );

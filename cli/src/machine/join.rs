@@ -1,4 +1,4 @@
-//! `vigo join`: with a token, or by asking an operator.
+//! `vigo join`: with a token, or by asking an operator, at an address or wherever a bolt is found.
 //!
 //! Who asks is shown six words, and confirms that the operator sees the same: whoever is joined to a fleet obeys
 //! it. A token is taken from the command line or from standard input, and never printed.
@@ -9,8 +9,13 @@ use std::time::Duration;
 use serde_json::json;
 use vigo_base::text::escaped;
 use vigo_base::{Hostname, SpannerId};
+use vigo_daemon::node::io::FoundFleet;
 use vigo_daemon::node::spanner::{NameRule, Token};
-use vigo_daemon::setup::{Asking, Joined, News, join_by_asking, join_by_token};
+use vigo_daemon::node::swarm::beacon::Choice;
+use vigo_daemon::nodeconf::NodeConf;
+use vigo_daemon::setup::{
+    Asking, Discovering, Joined, News, join_by_asking, join_by_discovering, join_by_token,
+};
 use vigo_daemon::state::StateDir;
 
 use super::init::{hostname, state_of, state_option};
@@ -39,7 +44,10 @@ pub fn run(everywhere: &Everywhere, args: &Join) -> Result<(), Failure> {
     let joined = match (&args.token, &args.address) {
         (Some(text), _) => by_token(everywhere, args, text)?,
         (None, Some(address)) => by_asking(everywhere, args, address)?,
-        (None, None) => return Err(Failure::new(Exit::Usage, "say how: a TOKEN, or --address HOST")),
+        (None, None) if args.discover => by_discovering(everywhere, args)?,
+        (None, None) => {
+            return Err(Failure::new(Exit::Usage, "say how: a TOKEN, --address HOST, or --discover"));
+        }
     };
     let (name, fleet) = (escaped(&joined.name), escaped(&joined.spanner));
     let service = Service::installed(everywhere, &state);
@@ -91,7 +99,8 @@ fn by_token(everywhere: &Everywhere, args: &Join, text: &str) -> Result<Joined, 
     Ok(done?)
 }
 
-fn by_asking(everywhere: &Everywhere, args: &Join, address: &str) -> Result<Joined, Failure> {
+/// What everybody needs who asks without a token.
+fn wish(everywhere: &Everywhere, args: &Join) -> Result<(Hostname, Option<SpannerId>), Failure> {
     let name = match &args.name {
         Some(name) => hostname(name, "--name")?,
         None => own_name()?,
@@ -109,6 +118,11 @@ fn by_asking(everywhere: &Everywhere, args: &Join, address: &str) -> Result<Join
         return Err(Failure::new(Exit::Usage, "somebody must compare six words, and there is no terminal")
             .hint("name the fleet with --spanner ID, or use a token"));
     }
+    Ok((name, spanner))
+}
+
+fn by_asking(everywhere: &Everywhere, args: &Join, address: &str) -> Result<Joined, Failure> {
+    let (name, spanner) = wish(everywhere, args)?;
     let with_port = if address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
         address.to_owned()
     } else {
@@ -119,10 +133,40 @@ fn by_asking(everywhere: &Everywhere, args: &Join, address: &str) -> Result<Join
     let bar = show::spinner("asking");
     let done = join_by_asking(&state_of(everywhere), ask, VERSION, patience, &mut |news| match news {
         News::Pending { spanner: fleet, words } => bar.suspend(|| compare(fleet, words, spanner.is_some())),
+        News::Clock(_) | News::Found(_) => true,
+    });
+    bar.finish_and_clear();
+    Ok(done?)
+}
+
+fn by_discovering(everywhere: &Everywhere, args: &Join) -> Result<Joined, Failure> {
+    let (name, spanner) = wish(everywhere, args)?;
+    let patience = Duration::from_secs(args.wait.max(DECISION));
+    // node.yaml may name the interfaces; whoever says --discover wants it on, whatever else stands there.
+    let conf = NodeConf::load(None, &[]).unwrap_or_default();
+    let beacon = if conf.beacon == Choice::Off { Choice::Auto } else { conf.beacon };
+    let wish = Discovering { name, bolt: args.bolt, spanner, beacon, port: conf.beacon_port };
+    let bar = show::spinner("looking for a fleet on this network");
+    let done = join_by_discovering(&state_of(everywhere), wish, VERSION, patience, &mut |news| match news {
+        News::Found(fleets) => {
+            bar.suspend(|| found(fleets));
+            bar.set_message("asking");
+            true
+        }
+        News::Pending { spanner: fleet, words } => bar.suspend(|| compare(fleet, words, spanner.is_some())),
         News::Clock(_) => true,
     });
     bar.finish_and_clear();
     Ok(done?)
+}
+
+/// The fleets that were found. What they call themselves proves nothing; the six words do.
+fn found(fleets: &[FoundFleet]) {
+    eprintln!("Found on this network:");
+    for fleet in fleets {
+        let bolts: Vec<String> = fleet.bolts.iter().map(|at| escaped(at)).collect();
+        eprintln!("    {}  {}  {}", escaped(&fleet.spanner), escaped(&fleet.label), bolts.join(" "));
+    }
 }
 
 /// Shows the six words, and asks whether the operator sees the same. If not, the request is given up.

@@ -3,6 +3,7 @@
 use vigo_base::text::escaped;
 use vigo_daemon::driver::Ending;
 use vigo_daemon::logging;
+use vigo_daemon::node::swarm::beacon::Choice;
 use vigo_daemon::nodeconf::{Announce, BadConf, Flag, NodeConf};
 use vigo_daemon::process::run_node;
 
@@ -57,7 +58,12 @@ fn flags(everywhere: &Everywhere, args: &Node) -> Vec<Flag> {
     one("log.format", args.log_format.clone());
     one("converge.interval", args.interval.clone());
     one("converge.splay", args.splay.clone());
-    let lists = [("listen", &args.listen), ("announce", &args.announce), ("peers", &args.peer)];
+    let lists = [
+        ("listen", &args.listen),
+        ("announce", &args.announce),
+        ("peers", &args.peer),
+        ("beacon", &args.beacon),
+    ];
     flags.extend(
         lists.into_iter().filter(|(_, v)| !v.is_empty()).map(|(key, v)| Flag { key, values: v.clone() }),
     );
@@ -81,6 +87,11 @@ fn shown(conf: &NodeConf) -> String {
         Announce::Auto => "auto".to_owned(),
         Announce::These(addresses) => list(addresses.clone()),
     };
+    let beacon = match &conf.beacon {
+        Choice::Auto => "auto".to_owned(),
+        Choice::Off => "off".to_owned(),
+        Choice::Only(names) => format!("on {}", list(names.clone())),
+    };
     let seconds = |n: Option<u64>| n.map_or("as the fleet's settings say".to_owned(), |n| format!("{n} s"));
     let rows = [
         ("file", conf.file.as_ref().map_or("none; defaults and options".into(), |f| f.display().to_string())),
@@ -88,6 +99,7 @@ fn shown(conf: &NodeConf) -> String {
         ("listen", list(conf.listen.iter().map(ToString::to_string).collect())),
         ("announce", announce),
         ("peers", list(conf.peers.iter().map(|(address, _)| address.clone()).collect())),
+        ("beacon", beacon),
         ("socket", conf.socket.display().to_string()),
         (
             "fs_root",

@@ -55,6 +55,12 @@ pub struct Key {
 /// All settings, by name.
 pub const KEYS: &[Key] = &[
     Key {
+        name: "beacon.enabled",
+        kind: Kind::Switch,
+        default: "true",
+        help: "Whether nodes find each other by multicast on their own networks; node.yaml may say otherwise for a machine.",
+    },
+    Key {
         name: "converge.interval",
         kind: Kind::Duration(10, 86_400),
         default: "300",

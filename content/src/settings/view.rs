@@ -113,6 +113,11 @@ impl SettingsView {
         self.value(name).as_u64().unwrap_or(0)
     }
 
+    /// The value of a key that is a switch.
+    pub fn switch(&self, name: &str) -> bool {
+        self.value(name).as_bool().unwrap_or(false)
+    }
+
     /// Who set a key, if anybody did.
     pub fn get(&self, name: &str) -> Option<&Setting> {
         self.set.get(name)

@@ -3,7 +3,7 @@
 //! It never joins a multicast group, and takes care that a wildcard socket gets no multicast of others.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -16,11 +16,20 @@ const KERNEL_BUFFER: usize = 2 * 1024 * 1024;
 /// # Errors
 /// What the system says: mostly that the address is in use or not of this machine.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
+    let socket = match bind_alone(address) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.ip().is_unspecified() => {
+            // Beacons of other nodes on this machine stand in the way of a wildcard, and take no packet of ours. One
+            // address that they do not have tells them from a second peer channel.
+            let guard = bind_alone(SocketAddr::new(loopback(address), address.port()));
+            let guard = guard.map_err(|_| error)?;
+            let socket = unbound(address)?;
+            guard.set_reuse_address(true)?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&address.into())?;
+            socket
+        }
+        bound => bound?,
+    };
     // Only now: set before, a second node could take the same port unnoticed.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -31,6 +40,24 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
     let _ = socket.set_send_buffer_size(KERNEL_BUFFER);
     Ok(socket.into())
+}
+
+fn unbound(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+fn bind_alone(address: SocketAddr) -> io::Result<Socket> {
+    let socket = unbound(address)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn loopback(address: SocketAddr) -> IpAddr {
+    if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() }
 }
 
 /// Any free port of all addresses of the same family as `like`.

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 use vigo_base::PublicKey;
 use vigo_base::text::{escaped, nearest};
+use vigo_node::boot::Lan;
+use vigo_node::swarm::beacon::Choice;
 
 use crate::logging::LogFormat;
 
@@ -69,6 +71,13 @@ pub const KEYS: &[Key] = &[
         value: "host:port or KEY@host:port values",
         default: "[]",
         help: "Members to look for beside those already known; with a key, nobody else may answer there.",
+    },
+    Key {
+        name: "beacon",
+        value: "auto, off, or names of interfaces",
+        default: "auto",
+        help: "Whether this node finds others by multicast on its own networks (port 1531/udp). auto: on all of them, if the \
+               fleet setting beacon.enabled says so. off: neither sent nor heard. Names: on these, whatever the setting says.",
     },
     Key {
         name: "socket",
@@ -150,6 +159,10 @@ pub struct NodeConf {
     pub announce: Announce,
     /// Members to look for.
     pub peers: Vec<(String, Option<PublicKey>)>,
+    /// How this node takes part in beacons.
+    pub beacon: Choice,
+    /// The beacons' port. No key of the file: all nodes of a network must have the same.
+    pub beacon_port: u16,
     /// The socket of the local API.
     pub socket: PathBuf,
     /// The part of the machine that configuration is applied to; all of it if none.
@@ -172,6 +185,8 @@ impl Default for NodeConf {
             listen: vec![SocketAddr::from(([0; 4], PORT)), SocketAddr::from(([0u16; 8], PORT))],
             announce: Announce::Auto,
             peers: Vec::new(),
+            beacon: Choice::Auto,
+            beacon_port: vigo_node::swarm::beacon::PORT,
             socket: SOCKET.into(),
             fs_root: None,
             log_level: "info".into(),
@@ -261,6 +276,13 @@ impl NodeConf {
         }
     }
 
+    /// How the node takes part in beacons, for the addresses that are really bound.
+    pub fn lan(&self, bound: &[SocketAddr]) -> Lan {
+        // Whoever wants nobody to be told where it listens does not shout it.
+        let told = self.announce != Announce::These(Vec::new());
+        Lan { choice: self.beacon.clone(), listening: if told { bound.to_vec() } else { Vec::new() } }
+    }
+
     fn set(&mut self, key: &str, found: &[String], place: &str) -> Result<(), BadConf> {
         let bad = |what: String, hint: &str| BadConf {
             place: place.into(),
@@ -279,6 +301,7 @@ impl NodeConf {
             "listen" => self.listen = values::listen(found).map_err(wrong)?,
             "announce" => self.announce = values::announce(found).map_err(wrong)?,
             "peers" => self.peers = values::peers(found).map_err(wrong)?,
+            "beacon" => self.beacon = values::beacon(found).map_err(wrong)?,
             "socket" => self.socket = values::socket(one()?).map_err(wrong)?,
             "fs_root" => self.fs_root = Some(values::directory(one()?).map_err(wrong)?),
             "log.level" => {

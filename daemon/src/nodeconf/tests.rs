@@ -18,13 +18,15 @@ fn every_key_is_read() {
     let key = vigo_base::SecretKey::from_seed([1; 32]).public();
     let text = format!(
         "state: /srv/vigo\nlisten: ['127.0.0.1:4000']\nannounce:\n  - bolt1.example.com\npeers: [{key}@bolt2:99, bolt3]\n\
-         socket: /tmp/v.sock\nfs_root: /srv/root\nlog:\n  level: debug\n  format: json\nconverge:\n  interval: 5m\n  splay: 0\n"
+         beacon: [eth0, br-lan]\nsocket: /tmp/v.sock\nfs_root: /srv/root\nlog:\n  level: debug\n  format: json\nconverge:\n  interval: 5m\n  splay: 0\n"
     );
     let conf = parse(&text).unwrap();
     assert_eq!(conf.state, Path::new("/srv/vigo"));
     assert_eq!(conf.listen, ["127.0.0.1:4000".parse().unwrap()]);
     assert_eq!(conf.announce, Announce::These(vec!["bolt1.example.com:1531".into()]));
     assert_eq!(conf.peers, [("bolt2:99".into(), Some(key)), ("bolt3:1531".into(), None)]);
+    assert_eq!(conf.beacon, Choice::Only(vec!["eth0".into(), "br-lan".into()]));
+    assert_eq!(parse("beacon: off\n").unwrap().beacon, Choice::Off);
     assert_eq!(conf.socket, Path::new("/tmp/v.sock"));
     assert_eq!(conf.fs_root.as_deref(), Some(Path::new("/srv/root")));
     assert_eq!((conf.log_level.as_str(), conf.log_format), ("debug", LogFormat::Json));
@@ -72,6 +74,8 @@ fn what_is_no_such_file_is_told() {
         ("state: /x\n---\nstate: /y\n", "second document"),
         ("state:\n", "there is no value"),
         ("state: [/a, /b]\n", "2 values"),
+        ("beacon: [eth0, off]\n", "no name of an interface"),
+        ("beacon: yes\n", "auto, off, or names of interfaces"),
         ("converge.interval: 2d\n", "1s to 1d"),
     ] {
         let bad = parse(text).unwrap_err().join("\n");

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use vigo_base::limits::ADDRESSES;
 use vigo_base::text::{escaped, nearest};
 use vigo_base::{Hostname, PublicKey};
+use vigo_node::swarm::beacon::{Choice, NAME_BYTES};
 
 use super::Announce;
 
@@ -89,6 +90,24 @@ pub(super) fn peers(found: &[String]) -> Result<Vec<(String, Option<PublicKey>)>
         None => Ok((host_port(text)?, None)),
     };
     found.iter().map(parse).collect()
+}
+
+pub(super) fn beacon(found: &[String]) -> Result<Choice, String> {
+    bounded(found)?;
+    let name = |text: &String| {
+        let good = (1..=NAME_BYTES).contains(&text.len()) && !text.contains(|c: char| c == '/' || c <= ' ');
+        let word = matches!(text.as_str(), "auto" | "off" | "on" | "yes" | "no" | "none" | "true" | "false");
+        match good && !word {
+            true => Ok(text.clone()),
+            false => Err(format!("found {:?}, which is no name of an interface like eth0", escaped(text))),
+        }
+    };
+    match found {
+        [one] if one == "auto" => Ok(Choice::Auto),
+        [one] if one == "off" => Ok(Choice::Off),
+        [] => Err("there is no value".into()),
+        names => names.iter().map(name).collect::<Result<_, _>>().map(Choice::Only),
+    }
 }
 
 /// `host:port`, `1.2.3.4:port` or `[v6]:port`; the port may be left out.

@@ -4,10 +4,12 @@
 //! - `authority`: who may what, when statements come to different nodes in every order (R11);
 //! - `power`: machines that lose power between any two outputs, and disks from the past (R4);
 //! - `hostile`: members gone bad;
+//! - `lan`: machines that find each other by beacons, and what a hostile neighbour can cause;
 //! - `random`: seeded random lives with every fault (R1).
 
 mod authority;
 mod hostile;
+mod lan;
 mod power;
 mod random;
 mod stories;

@@ -45,6 +45,11 @@ impl Address {
         self.literal()
             .is_some_and(|at| !at.ip().is_unspecified() && !at.ip().is_multicast() && at.port() != 0)
     }
+
+    /// Whether it means something on this machine only: a link-local IPv6 address, of one of its interfaces.
+    pub fn is_scoped(&self) -> bool {
+        matches!(self.literal(), Some(SocketAddr::V6(at)) if at.ip().is_unicast_link_local())
+    }
 }
 
 impl From<SocketAddr> for Address {
@@ -118,6 +123,10 @@ mod tests {
         assert!(format!("{}:1", "a".repeat(300)).parse::<Address>().is_err());
         assert!(!"0.0.0.0:1531".parse::<Address>().unwrap().is_plausible());
         assert!(!"bolt.example.org:1531".parse::<Address>().unwrap().is_plausible());
+        let scoped = "[fe80::1%3]:1531".parse::<Address>().unwrap();
+        assert!(scoped.is_plausible() && scoped.is_scoped());
+        assert_eq!(scoped.as_str(), "[fe80::1%3]:1531");
+        assert!(!"[fd00::1]:1531".parse::<Address>().unwrap().is_scoped());
         assert!("10.0.0.1:1531".parse::<Address>().unwrap().is_plausible());
     }
 }

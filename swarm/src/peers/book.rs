@@ -210,7 +210,7 @@ impl Book {
         let sure = source != Source::Hint;
         let addresses = addresses.into_iter().take(limits::ADDRESSES);
         let addresses: Vec<Address> =
-            addresses.filter(|a| source >= Source::Token || a.is_plausible()).collect();
+            addresses.filter(|a| source >= Source::Token || (a.is_plausible() && !a.is_scoped())).collect();
         if !sure && addresses.is_empty() {
             return;
         }

@@ -99,6 +99,8 @@ pub struct Peers {
     dice: Dice,
     book: Book,
     dialing: BTreeMap<PublicKey, (Address, Time)>,
+    /// Of those being dialed, whom only a beacon named, and as what: they come into the book once they answer.
+    heard: BTreeMap<PublicKey, Kind>,
     urgent: BTreeSet<PublicKey>,
     rotate_at: Option<Time>,
 }
@@ -111,7 +113,15 @@ impl Peers {
         // A pause was measured by the clock of an earlier life. One that ran ahead (or this one, which begins in
         // 1970) would keep us from dialing for years.
         book.forget_pauses();
-        Peers { me, dice, book, dialing: BTreeMap::new(), urgent: BTreeSet::new(), rotate_at: None }
+        Peers {
+            me,
+            dice,
+            book,
+            dialing: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            urgent: BTreeSet::new(),
+            rotate_at: None,
+        }
     }
 
     /// Our own papers say what we are: it decides whom we keep.
@@ -148,7 +158,8 @@ impl Peers {
     /// Hints for a peer that asks whom we know: at most `n`, at random. Only members that were connected to us,
     /// and of their addresses those that worked or that they announced themselves: hearsay is not passed on.
     pub fn sample(&mut self, n: usize) -> Vec<Hint> {
-        let proven = |p: &&Place| (p.good.is_some() || p.own) && p.address.is_plausible();
+        let proven =
+            |p: &&Place| (p.good.is_some() || p.own) && p.address.is_plausible() && !p.address.is_scoped();
         let known = self.book.iter().filter(|(_, e)| e.certain && e.last_good.is_some());
         let mut hints: Vec<Hint> = known
             .map(|(key, e)| {
@@ -171,6 +182,7 @@ impl Peers {
     /// A connection to `key` stands, and its papers say that it is a `kind`.
     pub fn connected(&mut self, now: Time, key: PublicKey, kind: Kind, dialer: Dialer) {
         let dial = if dialer == Dialer::Us { self.dialing.remove(&key) } else { None };
+        self.heard.remove(&key);
         self.urgent.remove(&key);
         if key != self.me.key {
             self.book.worked(now, key, kind, dial.as_ref().map(|(at, _)| at), &mut self.dice);
@@ -179,6 +191,7 @@ impl Peers {
 
     /// A dial failed: nobody answered, or somebody else did.
     pub fn failed(&mut self, now: Time, key: &PublicKey) {
+        self.heard.remove(key);
         if self.dialing.remove(key).is_none() {
             return;
         }
@@ -203,6 +216,7 @@ impl Peers {
     /// A peer turned us away, or kept another connection under our key: it is left alone for a while.
     pub fn turned_away(&mut self, now: Time, key: &PublicKey) {
         self.dialing.remove(key);
+        self.heard.remove(key);
         self.urgent.remove(key);
         let pause = AWAY / 2 + self.dice.below(AWAY);
         if let Some(entry) = self.book.get_mut(key) {
@@ -220,6 +234,25 @@ impl Peers {
             entry.next_try = entry.next_try.min(now);
             self.urgent.insert(*key);
         }
+    }
+
+    /// Whether more peers of a kind should be dialed.
+    pub fn lacks(&self, kind: Kind, connected: &BTreeMap<PublicKey, Kind>) -> bool {
+        self.lacking(kind, connected, &[]) > 0
+    }
+
+    /// A dial, once, to somebody whom a beacon named: its word is not enough for the book, so it is forgotten if
+    /// nobody answers there. None if it is being dialed already, or there is no place.
+    pub fn dial_heard(&mut self, now: Time, key: PublicKey, kind: Kind, address: Address) -> Option<Dial> {
+        let busy = self.dialing.contains_key(&key) || self.dialing.len() >= DIALS;
+        if busy || key == self.me.key || !address.is_plausible() {
+            return None;
+        }
+        self.dialing.insert(key, (address.clone(), now));
+        if self.book.get(&key).is_none() {
+            self.heard.insert(key, kind);
+        }
+        Some(Dial { key, address })
     }
 
     /// The dials to begin now. `connected` is everybody connected and what they are; `wanted` are peers to keep
@@ -254,7 +287,8 @@ impl Peers {
     fn lacking(&self, kind: Kind, connected: &BTreeMap<PublicKey, Kind>, chosen: &[PublicKey]) -> usize {
         let target = self.target(kind);
         let here = connected.values().filter(|k| **k == kind).count();
-        let is = |key: &&PublicKey| self.book.get(key).is_some_and(|e| e.kind == kind);
+        let said = |key: &PublicKey| self.book.get(key).map(|e| e.kind).or(self.heard.get(key).copied());
+        let is = |key: &&PublicKey| said(key) == Some(kind);
         let coming = self.dialing.keys().filter(is).count() + chosen.iter().filter(is).count();
         target.saturating_sub(here + coming)
     }

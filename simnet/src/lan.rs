@@ -1,0 +1,109 @@
+//! The networks on which machines hear each other's beacons.
+//!
+//! Machines on one LAN hear what any of them sends to the group, after the link's delay, unless the link is cut or
+//! the packet is lost. A machine that was never plugged in hears and sends nothing, so that stories without beacons
+//! are what they were. It reads no packet.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use vigo_base::Time;
+use vigo_node::Input;
+use vigo_node::boot::meta;
+use vigo_node::swarm::beacon::{Interface, PORT};
+
+use crate::machine::Power;
+use crate::net::{Net, delay};
+use crate::{Fleet, Ix};
+
+/// The interface's index on every machine.
+const INDEX: u32 = 2;
+
+/// Who is on which LAN.
+#[derive(Debug, Default)]
+pub(crate) struct Lans {
+    of: BTreeMap<Ix, u32>,
+    /// One packet in so many is lost; none for 0.
+    loss: u64,
+    sent: u64,
+    /// What machines on a LAN dialed.
+    dials: Vec<(Time, Ix, String)>,
+}
+
+impl Fleet {
+    /// Puts a machine on a LAN; takes it from the one it was on.
+    pub fn plug_in(&mut self, ix: Ix, lan: u32) {
+        self.lans.of.insert(ix, lan);
+        self.tell_interfaces(ix);
+    }
+
+    /// Takes a machine from its LAN; its connections stay as they are.
+    pub fn unplug(&mut self, ix: Ix) {
+        if self.lans.of.remove(&ix).is_some() && self.machines[ix].power() == Power::On {
+            self.input(ix, Input::Interfaces(Vec::new()));
+        }
+    }
+
+    /// From now on one beacon in so many is lost on its way to each hearer; none for 0.
+    pub fn lose_beacons(&mut self, one_in: u64) {
+        self.lans.loss = one_in;
+    }
+
+    /// How many beacons were sent so far.
+    pub fn beacons(&self) -> u64 {
+        self.lans.sent
+    }
+
+    /// Everything that machines on a LAN have dialed so far: when, who, where.
+    pub fn dials(&self) -> &[(Time, Ix, String)] {
+        &self.lans.dials
+    }
+
+    /// Empties a machine's address book, as if it had never been told of anybody. It must be off.
+    pub fn forget_addresses(&mut self, ix: Ix) {
+        assert_eq!(self.machines[ix].power(), Power::Off, "its node would write the book again");
+        self.machines[ix].disk.meta.remove(meta::BOOK);
+    }
+
+    /// Sends any bytes to the group of a LAN as if they came from `source`: what a hostile neighbour does.
+    pub fn shout_by_hand(&mut self, lan: u32, source: SocketAddr, bytes: &[u8]) {
+        let hearers: Vec<Ix> = self.lans.of.iter().filter(|(_, l)| **l == lan).map(|(ix, _)| *ix).collect();
+        for hearer in hearers {
+            let input = Input::Beacon { interface: INDEX, source, bytes: bytes.to_vec() };
+            self.post(0, hearer, input);
+        }
+    }
+
+    pub(crate) fn note_dial(&mut self, ix: Ix, address: &str) {
+        let now = self.now();
+        if self.lans.of.contains_key(&ix) {
+            self.lans.dials.push((now, ix, address.to_string()));
+        }
+    }
+
+    pub(crate) fn tell_interfaces(&mut self, ix: Ix) {
+        if self.machines[ix].power() == Power::Off || !self.lans.of.contains_key(&ix) {
+            return;
+        }
+        let address: Option<SocketAddr> = Net::address(ix).parse().ok();
+        let addresses = address.map(|at| at.ip()).into_iter().collect();
+        let one = Interface { index: INDEX, name: "eth0".into(), addresses, apart: false };
+        self.input(ix, Input::Interfaces(vec![one]));
+    }
+
+    pub(crate) fn shout(&mut self, ix: Ix, from: IpAddr, bytes: &[u8]) {
+        let Some(lan) = self.lans.of.get(&ix).copied() else { return };
+        self.lans.sent += 1;
+        let hearers: Vec<Ix> = self.lans.of.iter().filter(|(_, l)| **l == lan).map(|(ix, _)| *ix).collect();
+        for hearer in hearers {
+            let loss = self.lans.loss;
+            if (loss > 0 && self.dice.one_in(loss)) || !self.net.reaches(ix, hearer) {
+                self.reach("beacon lost");
+                continue;
+            }
+            let source = SocketAddr::new(from, PORT);
+            let after = delay(&mut self.dice);
+            self.post(after, hearer, Input::Beacon { interface: INDEX, source, bytes: bytes.to_vec() });
+        }
+    }
+}
