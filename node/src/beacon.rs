@@ -185,7 +185,7 @@ impl Node {
         let (seeks, digests, wall) = (self.seeks(), self.note_digests(now), self.wall(now));
         for (interface, from) in self.lan.places() {
             let port = self.options.lan.port(from);
-            if port.is_none() && !seeks {
+            if port.is_none() && (!seeks || self.options.lan.is_private()) {
                 continue;
             }
             let (time, nonce) = self.lan.moment(wall);

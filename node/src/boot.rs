@@ -75,6 +75,11 @@ pub struct Lan {
 }
 
 impl Lan {
+    /// Whether it can be dialed from this machine alone: nobody on a network is meant to meet it.
+    pub(crate) fn is_private(&self) -> bool {
+        !self.listening.is_empty() && self.listening.iter().all(|at| at.ip().is_loopback())
+    }
+
     /// The port at which this node takes connections to `ip`.
     pub(crate) fn port(&self, ip: IpAddr) -> Option<u16> {
         let fits =

@@ -107,6 +107,7 @@ impl Host {
                 Output::Emit(event) => self.events.push(event),
                 Output::Dial { .. } | Output::Admit { .. } | Output::Extend { .. } | Output::Begin { .. } => {
                 }
+                Output::Beacon { .. } => {}
             }
         }
         downs.into_iter().for_each(|down| self.input(down));
