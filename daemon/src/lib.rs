@@ -5,6 +5,8 @@
 //! - the **driver** ([`driver`]) is the one thread that owns the node: it takes what happens from one bounded
 //!   queue, makes one commit a turn, and performs the node's outputs after it, in their order;
 //! - **effects** ([`effects`]) are the work that takes time: blobs on two threads, the machine on one;
+//! - the **applier** ([`applier`]) is the part that touches the machine, in this process or in one of its own: it judges
+//!   by itself what may be run;
 //! - the **channel** ([`channel`]) carries frames and requests between nodes, the **API** ([`api`]) commands from
 //!   programs on this machine, whose other end is [`client`];
 //! - the **state directory** ([`state`]) holds the node's key, its records ([`store`]) and its blobs ([`blobs`]);
@@ -37,6 +39,7 @@
 //! What this crate never does: decide who may, what counts or what is fetched. That is [`node`]'s.
 
 pub mod api;
+pub mod applier;
 pub mod authority;
 pub mod beacon;
 pub mod bench;

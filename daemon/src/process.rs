@@ -7,6 +7,7 @@
 //!
 //! It decides nothing about the fleet and asks nobody anything.
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, Permissions};
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
@@ -14,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,14 +27,18 @@ use vigo_base::{Hash, Outbox, SecretKey, SpannerId};
 use vigo_node::boot::{BadBoot, Boot, Join, Options, meta};
 use vigo_node::command::Command;
 use vigo_node::io::Caller;
+use vigo_node::warrant::{Anchor, Warrants};
 use vigo_node::{Node, Reply};
 
 use crate::api::{self, Api, socket::SocketError};
+use crate::applier::Place;
+use crate::applier::link::Link;
+use crate::applier::seat::{Machine, Seat};
 use crate::beacon::Beacons;
 use crate::blobs::{BlobDamage, BlobError, BlobStore};
 use crate::channel::{BindError, Channel, Limits};
 use crate::driver::{self, Driver, Ending, Handle, clock::SteadyClock};
-use crate::effects::{Effects, applier::Machine};
+use crate::effects::Effects;
 use crate::network::Network;
 use crate::nodeconf::NodeConf;
 use crate::state::{MachineId, StateDir, StateError};
@@ -106,6 +112,8 @@ pub struct Start {
     pub conf: NodeConf,
     /// How to join a fleet, for a node that only does that.
     pub join: Option<Join>,
+    /// The socket of an applier in another process; without one, this process touches the machine itself.
+    pub applier: Option<PathBuf>,
     /// The program's version.
     pub version: String,
     /// Writes every input to this file.
@@ -120,7 +128,8 @@ impl Start {
     /// A node as `vigo node` starts it.
     pub fn new(conf: NodeConf, version: &str) -> Start {
         let listener: Listener = Box::new(|_| {});
-        Start { conf, join: None, version: version.into(), trace: None, api: true, listener }
+        let version = version.into();
+        Start { conf, join: None, applier: None, version, trace: None, api: true, listener }
     }
 }
 
@@ -141,7 +150,7 @@ pub struct Running {
 /// # Errors
 /// [`StartError`]; nothing is left running then.
 pub fn start(start: Start) -> Result<Running, StartError> {
-    let Start { conf, join, version, trace, api, listener } = start;
+    let Start { conf, join, applier, version, trace, api, listener } = start;
     let Opened { state, key, store, loaded, blobs } = open(&conf, join.is_some())?;
     let runtime =
         Builder::new_multi_thread().worker_threads(WORKERS).enable_all().thread_name("vigo").build()?;
@@ -149,8 +158,9 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let network = Network::new(driver.clone(), runtime.handle().clone());
     let listen = if join.is_some() { &[][..] } else { &conf.listen };
     let channel = bind(&runtime, listen, &key, &network)?;
-    let machine = Machine { fs_root: conf.fs_root.clone(), backups: conf.state.join(BACKUPS) };
-    let effects = Effects::start(runtime.handle(), &driver, blobs.clone(), channel.clone(), machine)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let place = place(&conf, applier, join.is_some(), &key, &loaded.meta, &stop);
+    let effects = Effects::start(runtime.handle(), &driver, blobs.clone(), channel.clone(), place, stop)?;
     network.connect(channel.clone(), effects.clone());
 
     let beacons = match &join {
@@ -188,6 +198,38 @@ pub fn start(start: Start) -> Result<Running, StartError> {
         (stop, conf.socket)
     });
     Ok(Running { runtime, driver, channel, effects, ended, api, _state: state })
+}
+
+/// Where this machine is touched.
+fn place(
+    conf: &NodeConf,
+    applier: Option<PathBuf>,
+    joining: bool,
+    key: &SecretKey,
+    meta: &BTreeMap<String, Vec<u8>>,
+    stop: &Arc<AtomicBool>,
+) -> Place {
+    if let Some(socket) = applier {
+        return Place::There(Link::new(socket, stop.clone()));
+    }
+    if joining {
+        return Place::Nowhere("this process only joins: nothing is applied by it".into());
+    }
+    let machine = Machine { fs_root: conf.fs_root.clone(), backups: conf.state.join(BACKUPS) };
+    match anchor(key, meta) {
+        Ok(anchor) => {
+            let warrants = Warrants::new(anchor, meta::floor(meta));
+            Place::Here(Box::new(Seat::new(warrants, None, machine, stop.clone())))
+        }
+        Err(why) => Place::Nowhere(why),
+    }
+}
+
+/// Who this machine is, by what its store holds.
+pub(crate) fn anchor(key: &SecretKey, meta: &BTreeMap<String, Vec<u8>>) -> Result<Anchor, String> {
+    let spanner = fleet_of(meta.get(meta::SPANNER)).ok_or("this machine belongs to no fleet")?;
+    let papers = meta.get(meta::PAPERS).map(Vec::as_slice).unwrap_or_default();
+    Anchor::of_papers(spanner, key.public(), papers).map_err(|e| e.to_string())
 }
 
 /// Binds the peer channel. A machine without IPv6 does without `[::]`, as long as something else is listened on.
@@ -241,7 +283,7 @@ fn open(conf: &NodeConf, joining: bool) -> Result<Opened, StartError> {
 }
 
 /// The folder to apply configuration below: there, or made with mode 0755.
-fn root(path: &Path) -> Result<(), StartError> {
+pub(crate) fn root(path: &Path) -> Result<(), StartError> {
     if path.is_dir() {
         return Ok(());
     }
@@ -447,7 +489,7 @@ fn line(running: &Running, socket: &Path) -> String {
 }
 
 /// Tells the service manager, if there is one (sd_notify(3)).
-fn notify(message: &str) {
+pub(crate) fn notify(message: &str) {
     let Some(to) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let sent = UnixDatagram::unbound().and_then(|socket| {
         let name = to.to_string_lossy();

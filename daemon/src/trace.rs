@@ -22,7 +22,7 @@ use vigo_node::io::{Input, Output};
 use vigo_node::swarm::outline::BlobRef;
 
 /// The version of the file's form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes of one line; a longer one is no trace.
 const LINE_BYTES: u64 = 1 << 30;
 

@@ -71,6 +71,7 @@ impl World for Machinery {
             Output::Answer { ask, answer } => self.effects.answer(ask, answer),
             Output::Begin { op, effect } => self.effects.begin(op, effect),
             Output::Beacon { interface, from, bytes } => self.beacons.send(interface, from, bytes),
+            Output::Inform(evidence) => self.effects.inform(evidence),
             Output::Emit(event) => {
                 log(&event);
                 (self.listener)(&event);

@@ -27,6 +27,18 @@ pub mod meta {
     pub const RUN: &str = "run";
     /// The publishes that this node keeps whole until two bolts hold them: their ids.
     pub const CUSTODY: &str = "custody";
+
+    use std::collections::BTreeMap;
+
+    use vigo_base::Hash;
+    use vigo_content::config::Epoch;
+
+    /// The value of [`FLOOR`] among these, if it can be read.
+    pub fn floor(meta: &BTreeMap<String, Vec<u8>>) -> Option<Epoch> {
+        let (epoch, id) = meta.get(FLOOR)?.split_first_chunk::<8>()?;
+        let id = <[u8; 32]>::try_from(id).ok()?;
+        Some(Epoch { epoch: u64::from_be_bytes(*epoch), id: Hash(id) })
+    }
 }
 
 /// Everything a node starts from.

@@ -1,28 +1,37 @@
 //! From a new head of configuration to a run and its report.
 //!
 //! [`Node::follow`] looks at where things stand and begins whatever comes next: read the route table, find the own
-//! route by the admitted name, fetch and read the policy, collect traits, resolve, run. It can be called at any
+//! route by the admitted name, fetch and read the policy, collect traits, have it run. It can be called at any
 //! time; each step is begun once. The floor (the publish that was last run) is persisted before the run that
 //! raises it, and nothing below it is ever run again while it counts.
+//!
+//! A node resolves nothing and touches nothing itself: its applier does, which judges the publish anew by the
+//! statements that go with it (see [`crate::warrant`]).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
 use vigo_base::{Hash, Time, time};
-use vigo_content::config::{ConfigView, Epoch, Published, RouteTable};
+use vigo_content::config::{Epoch, Published, RouteTable};
 use vigo_content::settings::SettingsView;
 use vigo_content::status::{Run, RunStep, Tally};
 use vigo_crdt::{Space, Statement};
 use vigo_spanner::{Pattern, Right};
+use vigo_stacks::Policy;
 use vigo_stacks::report::{Outcome, RunReport};
-use vigo_stacks::{Facts, Policy, resolve};
 use vigo_swarm::frame::Frame;
+use vigo_swarm::outline::BlobRef;
 
 use crate::boot::meta;
 use crate::command::{Refusal, RefusalKind, Reply};
-use crate::io::{CommandId, Done, Effect, Event, Failed, Output};
+use crate::io::{CommandId, Done, Effect, Event, Failed, NotRun, Output};
 use crate::node::{Node, Op, Out};
+use crate::warrant::{self, Evidence};
+
+/// How long a node waits before it asks an applier again that was away, at first and at last.
+const FIRST_PAUSE: u64 = time::secs(1);
+const LAST_PAUSE: u64 = time::secs(30);
 
 /// A run that is under way.
 #[derive(Debug, Clone)]
@@ -38,14 +47,20 @@ struct Running {
 pub(crate) struct Following {
     /// The publish that was last run.
     pub floor: Option<Epoch>,
-    /// The policy of a publish, read.
-    policy: Option<(Epoch, Option<Arc<Policy>>)>,
+    /// The policy of a publish, which was read and is sound.
+    policy: Option<(Epoch, Option<BlobRef>)>,
     /// Blobs that are being read.
     reading: BTreeSet<Hash>,
     /// Those of them that the disk would not give: read again with the next chores.
     pub unreadable: BTreeSet<Hash>,
     /// Why the head cannot be run, if so.
     pub trouble: Option<String>,
+    /// Why the applier did not run it when it was last asked, if so.
+    hindrance: Option<String>,
+    /// How long to wait for an applier that is away before it is asked again.
+    pause: u64,
+    /// What the applier was told last.
+    informed: Hash,
     running: Option<Running>,
     /// Commands that ask for a run, with whether it is a dry one.
     asked: VecDeque<(CommandId, bool)>,
@@ -72,25 +87,23 @@ impl Node {
         let losers_before: BTreeSet<Hash> = self.config.losers().map(|p| p.at.id).collect();
         let statements = self.statements_of(&Space::config());
         let Some(trust) = &self.trust else { return };
-        let space = Space::config();
-        let mut judge = trust.authority.judge_space(&space, &statements);
-        self.config = ConfigView::of(statements.values().map(|s| &**s), |s| {
-            judge.judge(s, Right::ConfigPublish, &Pattern::any()).map_err(|e| e.to_string())
-        });
+        self.config = warrant::publishes(&trust.authority, &statements);
+        self.following.floor = warrant::floor(self.following.floor, &trust.authority, &self.config);
         let offers: Vec<(Hash, bool)> = self.config.iter().map(|p| (p.at.id, self.offers(p))).collect();
         for (id, offered) in offers {
-            self.replica.offer(&space, &id, offered);
+            self.replica.offer(&Space::config(), &id, offered);
         }
-        self.raise_floor();
         self.classify();
         if let Some(head) = self.config.head().map(|p| p.at).filter(|at| Some(*at) != before) {
             out.push(Output::Emit(Event::Epoch { epoch: head.epoch, id: head.id }));
             self.following.trouble = None;
+            self.following.hindrance = None;
         }
         for loser in self.config.losers().map(|p| p.at.id).filter(|id| !losers_before.contains(id)) {
             out.push(Output::Emit(Event::Fork { loser }));
         }
         self.ask_for_parents(out);
+        self.inform(out);
     }
 
     /// A publish is offered to peers if it counts, or waits for what it is based on.
@@ -114,11 +127,25 @@ impl Node {
 
     /// Publishes that others are based on, or that a revoker had seen, and that are not here.
     fn missing_publishes(&self) -> BTreeSet<Hash> {
-        let mut missing = self.config.missing().clone();
-        let revocations = self.trust.iter().flat_map(|t| t.authority.revocations());
-        let seen = revocations.flat_map(|r| &r.revoke.seen).filter(|seen| seen.space == Space::config());
-        missing.extend(seen.flat_map(|s| &s.heads).filter(|id| self.config.get(id).is_none()));
-        missing
+        self.trust.as_ref().map(|t| warrant::missing(&t.authority, &self.config)).unwrap_or_default()
+    }
+
+    /// By what the applier can judge for itself.
+    fn evidence(&self) -> Evidence {
+        let (Some(trust), Some(config)) = (&self.trust, self.statements.get(&Space::config())) else {
+            return Evidence::default();
+        };
+        Evidence::of(&trust.authority, &self.config, config)
+    }
+
+    /// Tells the applier of what is new: so that what it knows once cannot be kept from it later, whoever may have
+    /// taken this process over by then.
+    fn inform(&mut self, out: &mut Out) {
+        let evidence = self.evidence();
+        if self.following.informed != evidence.digest() {
+            self.following.informed = evidence.digest();
+            out.push(Output::Inform(evidence));
+        }
     }
 
     /// The statements of config or settings by id. Cheap to clone: the statements are shared.
@@ -140,18 +167,6 @@ impl Node {
         });
         for (id, offered) in verdicts {
             self.replica.offer(&space, &id, offered);
-        }
-    }
-
-    /// The floor goes down only when its publish is known and counts no more. While something is missing that a
-    /// revoker had seen, that cannot be told: a publish may yet turn out to lie in its past.
-    fn raise_floor(&mut self) {
-        let Some(floor) = self.following.floor else { return };
-        if !self.missing_publishes().is_empty() {
-            return;
-        }
-        if self.config.get(&floor.id).is_some_and(|p| p.refused.is_some()) {
-            self.following.floor = None;
         }
     }
 
@@ -183,13 +198,7 @@ impl Node {
     }
 
     /// The route table of a publish, fetched and read when it is not here.
-    fn table(
-        &mut self,
-        now: Time,
-        at: Epoch,
-        routes: &vigo_swarm::outline::BlobRef,
-        out: &mut Out,
-    ) -> Option<RouteTable> {
+    fn table(&mut self, now: Time, at: Epoch, routes: &BlobRef, out: &mut Out) -> Option<RouteTable> {
         if let Some(table) = self.blobs.tables.get(&routes.hash) {
             return Some(table.clone());
         }
@@ -203,13 +212,7 @@ impl Node {
     }
 
     /// A bolt, and whoever published, holds everything; the source last, so that who has it has the rest.
-    fn gather(
-        &mut self,
-        now: Time,
-        policies: &[vigo_swarm::outline::BlobRef],
-        source: &vigo_swarm::outline::BlobRef,
-        out: &mut Out,
-    ) {
+    fn gather(&mut self, now: Time, policies: &[BlobRef], source: &BlobRef, out: &mut Out) {
         let missing: Vec<_> = policies.iter().filter(|p| !self.blobs.holds(p)).copied().collect();
         if missing.is_empty() {
             self.want(now, *source, 1, out);
@@ -270,9 +273,9 @@ impl Node {
                 Err(e) => Some(format!("the route table of epoch {}: {e}", at.epoch)),
             },
             _ => match Policy::from_bytes(&bytes) {
-                Ok(policy) => {
+                Ok(_) => {
                     self.following.reading.clear();
-                    self.following.policy = Some((at, Some(Arc::new(policy))));
+                    self.following.policy = Some((at, self.own_policy(&routes)));
                     self.following.due = Some(now);
                     None
                 }
@@ -295,15 +298,17 @@ impl Node {
         }
     }
 
-    fn hash_for(&self, op: &Op, routes: &vigo_swarm::outline::BlobRef, _at: Epoch) -> Hash {
+    fn hash_for(&self, op: &Op, routes: &BlobRef, _at: Epoch) -> Hash {
         match op {
             Op::Routes(_) => routes.hash,
-            _ => {
-                let name = self.trust.as_ref().and_then(|t| t.member()).map(|m| &m.name);
-                let table = self.blobs.tables.get(&routes.hash);
-                name.and_then(|n| table.and_then(|t| t.policy(n))).map_or(routes.hash, |p| p.hash)
-            }
+            _ => self.own_policy(routes).map_or(routes.hash, |p| p.hash),
         }
+    }
+
+    /// The policy to which a route table that was read routes this node.
+    fn own_policy(&self, routes: &BlobRef) -> Option<BlobRef> {
+        let name = self.trust.as_ref().and_then(|t| t.member()).map(|m| &m.name)?;
+        self.blobs.tables.get(&routes.hash)?.policy(name).copied()
     }
 
     /// Asks for a run now.
@@ -376,58 +381,80 @@ impl Node {
         }
     }
 
-    /// Traits are here: resolve and run.
-    pub(crate) fn traits_collected(&mut self, now: Time, json: &str, out: &mut Out) {
-        let traits: Arc<Value> = Arc::new(serde_json::from_str(json).unwrap_or(Value::Null));
+    /// Traits are here: tell them, and have the policy run.
+    pub(crate) fn traits_collected(&mut self, now: Time, traits: Result<String, NotRun>, out: &mut Out) {
+        let json = match traits {
+            Ok(json) => json,
+            Err(why) => return self.run_ended(now, Err(why), out),
+        };
+        let traits: Arc<Value> = Arc::new(serde_json::from_str(&json).unwrap_or(Value::Null));
         if self.following.traits.as_deref() != Some(&*traits) {
-            self.following.traits = Some(traits.clone());
-            self.tell_traits(now, json, out);
+            self.following.traits = Some(traits);
+            self.tell_traits(now, &json, out);
         }
-        let Some((at, Some(policy))) = self.following.policy.clone() else {
+        let policy = self.following.policy.and_then(|(at, policy)| Some((at, policy?)));
+        let published = policy.and_then(|(at, policy)| Some((at, policy, self.config.get(&at.id)?)));
+        let Some((at, policy, published)) = published else {
             self.following.running = None;
             return;
         };
+        let routes = published.publish.routes;
         let Some(running) = self.following.running.as_mut() else { return };
         running.at = Some(at);
         let dry_run = running.dry_run;
-        let facts = self.facts(at, (*traits).clone());
-        match resolve(&policy, &facts) {
-            Ok(plan) => {
-                if !dry_run {
-                    self.set_floor(at, out);
-                }
-                let op = self.op(Op::Run);
-                let effect = Effect::Converge { plan: Arc::new(plan), traits, dry_run };
-                out.push(Output::Begin { op, effect });
-            }
-            Err(problems) => {
-                let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                self.run_ended(now, aborted(text.join("\n")), out);
-            }
+        if !dry_run {
+            self.set_floor(at, out);
         }
+        let evidence = self.evidence();
+        self.following.informed = evidence.digest();
+        let op = self.op(Op::Run);
+        let effect = Effect::Converge { at, routes, policy, evidence, dry_run };
+        out.push(Output::Begin { op, effect });
     }
 
-    fn facts(&self, at: Epoch, traits: Value) -> Facts {
-        let name = self.trust.as_ref().and_then(|t| t.member()).map(|m| m.name.clone());
-        let table = self.config.get(&at.id).and_then(|p| self.blobs.tables.get(&p.publish.routes.hash));
-        let tags = match (&name, table) {
-            (Some(name), Some(table)) => table.route(name).map(|r| r.tags.clone()).unwrap_or_default(),
-            _ => BTreeSet::new(),
-        };
-        let tags = tags.into_iter().collect();
-        Facts { name: name.map(|n| n.to_string()).unwrap_or_default(), tags, traits }
-    }
-
-    /// A run has ended.
-    pub(crate) fn run_ended(&mut self, now: Time, report: RunReport, out: &mut Out) {
+    /// A run has ended, or was not begun.
+    pub(crate) fn run_ended(&mut self, now: Time, end: Result<RunReport, NotRun>, out: &mut Out) {
         let Some(running) = self.following.running.take() else { return };
+        let (report, hindrance, happened) = match end {
+            Ok(report) => (report, None, true),
+            Err(NotRun::Refused(why)) => (aborted(why.clone()), Some(why), true),
+            Err(NotRun::Away(why)) => (aborted(why.clone()), Some(why), false),
+            Err(NotRun::Unread { blob, why }) => {
+                self.forget_unread(blob, &why);
+                let why = format!("the blob {blob} cannot be read: {why:?}");
+                (aborted(why.clone()), Some(why), false)
+            }
+        };
+        if hindrance.is_some() && hindrance != self.following.hindrance {
+            self.note(format!("nothing was run: {}", hindrance.as_deref().unwrap_or_default()), out);
+        }
+        self.following.hindrance = hindrance;
         for id in running.commands {
             out.push(Output::Reply { id, reply: Ok(Reply::Run(report.clone())) });
         }
-        if !running.dry_run {
-            self.finish_run(now, running.at, report, running.intended, out);
+        match (happened, running.dry_run) {
+            (true, false) => self.finish_run(now, running.at, report, running.intended, out),
+            (false, false) => {
+                // What did not happen is no run. It is tried again, less and less often.
+                self.following.pause = (self.following.pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
+                self.following.due = Some(now.after(self.following.pause));
+            }
+            (_, true) => {}
+        }
+        if happened {
+            self.following.pause = 0;
         }
         self.follow(now, out);
+    }
+
+    /// What the applier could not read: a disk that failed may give it later; what is rotten or gone is fetched
+    /// again from a peer.
+    fn forget_unread(&mut self, blob: Hash, why: &Failed) {
+        if !matches!(why, Failed::Local(_)) {
+            self.blobs.held.remove(&blob);
+            self.blobs.tables.remove(&blob);
+            self.following.policy = None;
+        }
     }
 
     /// Keeps and tells the result of a run, and says when the next is due.
@@ -489,6 +516,9 @@ impl Node {
             return trouble.clone();
         }
         let Some(target) = self.target() else { return "nothing published".into() };
+        if let Some(hindrance) = &f.hindrance {
+            return format!("epoch {} is not run: {hindrance}", target.at.epoch);
+        }
         if f.running.is_some() {
             return format!("running epoch {}", target.at.epoch);
         }

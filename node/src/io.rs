@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use vigo_base::{Hash, PublicKey};
-use vigo_stacks::plan::Plan;
+use vigo_content::config::Epoch;
 use vigo_stacks::report::RunReport;
 use vigo_swarm::beacon::Interface;
 use vigo_swarm::ids::{ConnId, OpId};
@@ -21,6 +21,7 @@ use vigo_swarm::outline::BlobRef;
 pub use crate::content::Outlined;
 
 use crate::command::{Command, Refusal, Reply};
+use crate::warrant::Evidence;
 
 /// A request of the local API that waits for its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,7 +36,7 @@ pub struct AskId(pub u64);
 pub struct Caller {
     /// The caller's user id.
     pub uid: u32,
-    /// Whether it may administer: root, the node's own user, or the group `vigo-admin`.
+    /// Whether it may administer: root, the group `vigo-admin`, and the own user of a node that is one process.
     pub admin: bool,
 }
 
@@ -196,6 +197,8 @@ pub enum Output {
         /// The packet.
         bytes: Vec<u8>,
     },
+    /// The applier is to hear this. What is lost on the way is told with the next run.
+    Inform(Evidence),
     /// Something worth a line in the log or a count.
     Emit(Event),
 }
@@ -280,12 +283,16 @@ pub enum Effect {
     },
     /// Collect this machine's traits.
     CollectTraits,
-    /// Run a plan.
+    /// Run this machine's policy of a publish. Whoever does so judges it anew: see [`crate::warrant`].
     Converge {
-        /// The plan.
-        plan: Arc<Plan>,
-        /// What its templates and conditions see as `.Traits`.
-        traits: Arc<serde_json::Value>,
+        /// The publish.
+        at: Epoch,
+        /// Its route table, which is held whole.
+        routes: BlobRef,
+        /// The policy that it routes this machine to, which is held whole.
+        policy: BlobRef,
+        /// By which it counts.
+        evidence: Evidence,
         /// Change nothing, say what would be changed.
         dry_run: bool,
     },
@@ -305,9 +312,25 @@ pub enum Done {
     /// [`Effect::DropBlobs`].
     Dropped,
     /// The traits, a JSON object as text.
-    Traits(String),
+    Traits(Result<String, NotRun>),
     /// The report of [`Effect::Converge`].
-    Ran(RunReport),
+    Ran(Result<RunReport, NotRun>),
+}
+
+/// Why the machine was not looked at or touched at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NotRun {
+    /// The applier is not there, or went away meanwhile. It may come back.
+    Away(String),
+    /// A blob cannot be read.
+    Unread {
+        /// Which.
+        blob: Hash,
+        /// Why.
+        why: Failed,
+    },
+    /// The applier does not do it: [`crate::warrant::NotWarranted`].
+    Refused(String),
 }
 
 /// Why an effect failed.

@@ -29,13 +29,14 @@ mod start;
 mod sync;
 mod tell;
 mod trust;
+pub mod warrant;
 
 pub use boot::{BadBoot, Boot, Join, Lan, Options};
 pub use command::{Command, Refusal, RefusalKind, Reply};
 pub use found::{CannotFound, Founded, Founding, Restoring, found, restore, statements};
 pub use io::{
-    Answer, AskId, Caller, CommandId, Done, Effect, Event, Failed, FoundFleet, Input, Outlined, Output,
-    StoreOp,
+    Answer, AskId, Caller, CommandId, Done, Effect, Event, Failed, FoundFleet, Input, NotRun, Outlined,
+    Output, StoreOp,
 };
 pub use node::Node;
 

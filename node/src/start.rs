@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use vigo_base::{Clock, Dice, Hash, Outbox, PublicKey, SpannerId, Time};
-use vigo_content::config::{ConfigView, Epoch};
+use vigo_content::config::ConfigView;
 use vigo_content::settings::SettingsView;
 use vigo_content::status::Run;
 use vigo_crdt::replica::Form;
@@ -133,11 +133,7 @@ impl Node {
     }
 
     fn recall(&mut self, meta: &BTreeMap<String, Vec<u8>>) {
-        if let Some((epoch, id)) = meta.get(meta::FLOOR).and_then(|v| v.split_first_chunk::<8>())
-            && let Ok(id) = <[u8; 32]>::try_from(id)
-        {
-            self.following.floor = Some(Epoch { epoch: u64::from_be_bytes(*epoch), id: Hash(id) });
-        }
+        self.following.floor = meta::floor(meta);
         self.following.run = meta.get(meta::RUN).and_then(|bytes| Run::decode(bytes).ok());
         let custody = meta.get(meta::CUSTODY).map(|bytes| bytes.as_chunks::<32>().0).unwrap_or_default();
         self.blobs.custody = custody.iter().map(|id| (Hash(*id), Custody::default())).collect();
@@ -169,7 +165,7 @@ impl Node {
         match (what, outcome) {
             (Op::Transfer, outcome) => self.transfer_done(now, op, outcome, out),
             (what @ (Op::Routes(_) | Op::Policy(_)), outcome) => self.blob_read(now, what, outcome, out),
-            (Op::Traits, Done::Traits(json)) => self.traits_collected(now, &json, out),
+            (Op::Traits, Done::Traits(traits)) => self.traits_collected(now, traits, out),
             (Op::Run, Done::Ran(report)) => self.run_ended(now, report, out),
             _ => {}
         }

@@ -318,6 +318,7 @@ impl Fleet {
             Output::Begin { op, effect } => self.begin(ix, op, effect),
             Output::Reply { id, reply } => drop(self.replies.insert(id.0, reply)),
             Output::Beacon { from, bytes, .. } => self.shout(ix, from, &bytes),
+            Output::Inform(evidence) => self.machines[ix].hear(&evidence),
             Output::Emit(event) => self.machines[ix].note(now, event),
         }
     }
@@ -366,14 +367,13 @@ impl Fleet {
                 blobs.iter().for_each(|hash| drop(self.machines[ix].disk.blobs.remove(hash)));
                 (millis(1), Done::Dropped)
             }
-            Effect::CollectTraits => (
-                millis(20),
-                Done::Traits(vigo_executors::traits::collect(&self.machines[ix].host).to_string()),
-            ),
-            Effect::Converge { plan, traits, dry_run } => {
-                let options = vigo_executors::Options { dry_run, ..Default::default() };
-                let host = &mut self.machines[ix].host;
-                (millis(50), Done::Ran(vigo_executors::converge(&plan, host, &traits, &options, &mut |_| {})))
+            Effect::CollectTraits => {
+                let traits = vigo_executors::traits::collect(&self.machines[ix].host).to_string();
+                (millis(20), Done::Traits(Ok(traits)))
+            }
+            Effect::Converge { at, routes, policy, evidence, dry_run } => {
+                let done = self.machines[ix].converge(at, [routes, policy], &evidence, dry_run);
+                (millis(50), done)
             }
         };
         self.post(delay, ix, Input::Done { op, outcome: done });
@@ -480,8 +480,8 @@ impl std::fmt::Debug for Summary<'_> {
                 })
             }
             Output::Send { conn, frame } => write!(f, "send {conn:?} {}", Hash::of(frame)),
-            Output::Begin { op, effect: Effect::Converge { plan, dry_run, .. } } => {
-                write!(f, "run {op:?} {} steps {dry_run}", plan.steps.len())
+            Output::Begin { op, effect: Effect::Converge { at, evidence, dry_run, .. } } => {
+                write!(f, "run {op:?} {at:?} {evidence:?} {dry_run}")
             }
             Output::Beacon { from, bytes, .. } => write!(f, "beacon {from} {}", Hash::of(bytes)),
             other => write!(f, "{other:?}"),

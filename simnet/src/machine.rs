@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vigo_base::time::millis;
-use vigo_base::{Dice, Hash, Machine as _, Outbox, SecretKey, Time};
+use vigo_base::{Dice, Hash, Machine as _, Outbox, SecretKey, SpannerId, Time};
 use vigo_executors::FakeHost;
 use vigo_node::boot::meta;
 use vigo_node::content_types::config::Epoch;
 use vigo_node::swarm::beacon::Choice;
 use vigo_node::swarm::outline::{BlobRef, Outline};
-use vigo_node::{Boot, Event, Input, Join, Lan, Node, Options, Output, StoreOp};
+use vigo_node::warrant::{Anchor, Evidence, Request, Warrants};
+use vigo_node::{Boot, Done, Event, Failed, Input, Join, Lan, Node, NotRun, Options, Output, StoreOp};
 
 use crate::faults::Skew;
 
@@ -35,6 +36,8 @@ pub struct Disk {
     pub meta: BTreeMap<String, Vec<u8>>,
     /// Whole blobs by name.
     pub blobs: BTreeMap<Hash, (BlobRef, Arc<[u8]>)>,
+    /// What its applier keeps; none before the machine has papers.
+    pub applier: Option<Warrants>,
 }
 
 impl Disk {
@@ -123,9 +126,59 @@ impl Machine {
 
     /// The publish that its disk says was run last.
     fn floor(&self) -> Option<Epoch> {
-        let (epoch, id) = self.disk.meta.get(meta::FLOOR)?.split_first_chunk::<8>()?;
-        let id = <[u8; 32]>::try_from(id).ok()?;
-        Some(Epoch { epoch: u64::from_be_bytes(*epoch), id: Hash(id) })
+        meta::floor(&self.disk.meta)
+    }
+
+    /// Gives the applier its anchor, as `init` and `join` do: once there are papers.
+    fn anchor(&mut self) {
+        let spanner = self.disk.meta.get(meta::SPANNER).and_then(|id| <[u8; 32]>::try_from(&id[..]).ok());
+        if let (None, Some(spanner), Some(papers)) =
+            (&self.disk.applier, spanner, self.disk.meta.get(meta::PAPERS))
+        {
+            let anchor = Anchor::of_papers(SpannerId(Hash(spanner)), self.key.public(), papers);
+            self.disk.applier = anchor.ok().map(|anchor| Warrants::new(anchor, None));
+        }
+    }
+
+    /// What the applier does when it is told something.
+    pub(crate) fn hear(&mut self, evidence: &Evidence) {
+        if let Some(applier) = &mut self.disk.applier {
+            applier.hear(evidence);
+        }
+    }
+
+    /// What the applier does when it is asked for a run: judge, raise its floor, and only then touch the host.
+    pub(crate) fn converge(
+        &mut self,
+        at: Epoch,
+        blobs: [BlobRef; 2],
+        evidence: &Evidence,
+        dry_run: bool,
+    ) -> Done {
+        self.hear(evidence);
+        let [routes, policy] = blobs.map(|blob| match self.disk.blobs.get(&blob.hash) {
+            Some((_, bytes)) => Ok(bytes.clone()),
+            None => Err(NotRun::Unread { blob: blob.hash, why: Failed::Gone }),
+        });
+        let (routes, policy) = match (routes, policy) {
+            (Ok(routes), Ok(policy)) => (routes, policy),
+            (Err(why), _) | (_, Err(why)) => return Done::Ran(Err(why)),
+        };
+        let Some(applier) = &mut self.disk.applier else {
+            return Done::Ran(Err(NotRun::Away("there is no applier".into())));
+        };
+        let traits = vigo_executors::traits::collect(&self.host);
+        let warranted = match applier.judge(Request { at, routes: &routes, policy: &policy }, traits.clone())
+        {
+            Ok(warranted) => warranted,
+            Err(why) => return Done::Ran(Err(NotRun::Refused(why.to_string()))),
+        };
+        if !dry_run {
+            applier.begin(&warranted);
+        }
+        let options = vigo_executors::Options { dry_run, ..Default::default() };
+        let plan = warranted.plan();
+        Done::Ran(Ok(vigo_executors::converge(plan, &mut self.host, &traits, &options, &mut |_| {})))
     }
 
     /// Whether it runs.
@@ -143,6 +196,7 @@ impl Machine {
         self.life += 1;
         self.wake_at = None;
         let listening = self.addresses.iter().filter_map(|a| a.parse().ok()).collect();
+        self.anchor();
         let boot = Boot {
             key: self.key.clone(),
             seed: dice.bytes(),

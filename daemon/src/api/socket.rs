@@ -18,7 +18,7 @@ const MODE: u32 = 0o660;
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// Somebody answers there.
-    #[error("another vigo node answers on {}: stop it, or give this one another `socket:` in node.yaml (--socket)", path.display())]
+    #[error("another vigo process answers on {}: stop it, or give this one another `socket:` in node.yaml (--socket)", path.display())]
     Alive {
         /// The socket.
         path: PathBuf,
@@ -47,6 +47,26 @@ pub enum SocketError {
 /// [`SocketError`].
 pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
     let failed = |doing| move |source| SocketError::Io { path: path.to_path_buf(), doing, source };
+    let listener = bind(path, |path| UnixListener::bind(path))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))
+        .map_err(failed("set the mode of"))?;
+    // In a folder that hands down its group (/run/vigo) it is right already, and nothing is asked of the system that an
+    // unprivileged process may not do.
+    let has = std::fs::symlink_metadata(path).map_err(failed("look at"))?.gid();
+    if let Some(group) = group_id().filter(|group| *group != has)
+        && let Err(error) = std::os::unix::fs::chown(path, None, Some(group))
+    {
+        tracing::warn!(%error, "the socket is not given to the group vigo-admin: only root and this user reach it");
+    }
+    Ok(listener)
+}
+
+/// Binds a socket at `path` with `make`, in the place of one that a dead process left.
+///
+/// # Errors
+/// [`SocketError`].
+pub(crate) fn bind<L>(path: &Path, make: impl FnOnce(&Path) -> io::Result<L>) -> Result<L, SocketError> {
+    let failed = |doing| move |source| SocketError::Io { path: path.to_path_buf(), doing, source };
     match std::fs::symlink_metadata(path) {
         Ok(there) if !there.file_type().is_socket() => {
             return Err(SocketError::NoSocket { path: path.into() });
@@ -65,18 +85,7 @@ pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
         }
         Err(e) => return Err(failed("look at")(e)),
     }
-    let listener = UnixListener::bind(path).map_err(failed("make"))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))
-        .map_err(failed("set the mode of"))?;
-    // In a folder that hands down its group (/run/vigo) it is right already, and nothing is asked of the system that an
-    // unprivileged process may not do.
-    let has = std::fs::symlink_metadata(path).map_err(failed("look at"))?.gid();
-    if let Some(group) = group_id().filter(|group| *group != has)
-        && let Err(error) = std::os::unix::fs::chown(path, None, Some(group))
-    {
-        tracing::warn!(%error, "the socket is not given to the group vigo-admin: only root and this user reach it");
-    }
-    Ok(listener)
+    make(path).map_err(failed("make"))
 }
 
 #[cfg(test)]
@@ -90,7 +99,7 @@ mod tests {
         let first = listen(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
         let error = listen(&path).unwrap_err();
-        assert!(error.to_string().contains("another vigo node answers"), "{error}");
+        assert!(error.to_string().contains("another vigo process answers"), "{error}");
         drop(first);
         assert!(path.exists(), "as after a kill -9");
         drop(listen(&path).unwrap());

@@ -1,24 +1,25 @@
 //! Effects: the work that takes time, away from the driver's thread.
 //!
-//! Blobs are moved by [`transfers`] on two threads; the machine is touched by [`applier`] on one. Beginning an
+//! Blobs are moved by [`transfers`] on two threads; the machine is touched by [`crate::applier`] on one. Beginning an
 //! effect never blocks; its end comes to the driver as `Input::Done`. Invariant: every effect that was begun
 //! ends, if only with "too much at once".
 
-pub mod applier;
 pub mod pool;
 pub mod transfers;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::runtime;
 use vigo_node::io::{Answer, AskId, Done, Effect, Input};
 use vigo_node::swarm::ids::OpId;
+use vigo_node::warrant::Evidence;
 
+use crate::applier::{self, Applier, Place, Work};
 use crate::blobs::BlobStore;
 use crate::channel::{AskId as ChannelAsk, Channel, FetchError, code};
 use crate::driver::Handle;
-use applier::{Applier, Machine, Work};
 use pool::Pool;
 use transfers::{Fetch, Job, Transfers};
 
@@ -47,9 +48,10 @@ impl Effects {
         driver: &Handle,
         store: BlobStore,
         channel: Channel,
-        machine: Machine,
+        place: Place,
+        stop: Arc<AtomicBool>,
     ) -> std::io::Result<Effects> {
-        let transfers = Arc::new(Transfers::new(store, channel));
+        let transfers = Arc::new(Transfers::new(store.clone(), channel));
         let (worker, handle) = (transfers.clone(), driver.clone());
         let pool = Pool::start("vigo-blobs", THREADS, QUEUE, move |job: Job| {
             if let Some((op, outcome)) = worker.work(job) {
@@ -57,7 +59,7 @@ impl Effects {
             }
         })?;
         let handle = driver.clone();
-        let applier = Applier::start(machine, move |op, outcome| {
+        let applier = Applier::start(place, stop, store, move |op, outcome| {
             handle.give(Input::Done { op, outcome });
         })?;
         Ok(Effects { transfers, pool, applier, driver: driver.clone(), runtime: runtime.clone() })
@@ -72,10 +74,15 @@ impl Effects {
             Effect::ReadBlob { blob } => self.job(Job::Read(op, blob)),
             Effect::DropBlobs { blobs } => self.job(Job::Drop(op, blobs)),
             Effect::CollectTraits => self.work(Work::Traits(op)),
-            Effect::Converge { plan, traits, dry_run } => {
-                self.work(Work::Converge { op, plan, traits, dry_run })
+            Effect::Converge { at, routes, policy, evidence, dry_run } => {
+                self.work(Work::Converge { op, at, routes, policy, evidence, dry_run })
             }
         }
+    }
+
+    /// Tells the applier what is new; what it has no room for comes with the next run.
+    pub fn inform(&self, evidence: Evidence) {
+        self.work(Work::Inform(evidence));
     }
 
     /// Answers a peer's request.
@@ -119,8 +126,9 @@ impl Effects {
     }
 
     fn work(&self, work: Work) {
-        if let Err(work) = self.applier.offer(work) {
-            let (op, outcome) = applier::refused(&work, "too many runs at once");
+        if let Err(work) = self.applier.offer(work)
+            && let Some((op, outcome)) = applier::refused(&work, "too many runs at once")
+        {
             self.ended(op, outcome);
         }
     }

@@ -283,7 +283,7 @@ fn failed_fetch(error: &FetchError) -> Failed {
     }
 }
 
-fn failed_here(error: &BlobError) -> Failed {
+pub(crate) fn failed_here(error: &BlobError) -> Failed {
     match error {
         // Gone for good: to be fetched again. All else may pass, and what is on the disk is not forgotten for it.
         BlobError::Unknown { .. } => Failed::Gone,

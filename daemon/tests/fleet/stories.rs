@@ -387,7 +387,7 @@ fn what_is_in_the_way_of_starting_is_told() {
     let same =
         vigo_daemon::nodeconf::NodeConf { socket: house.state("b1").join("vigo.sock"), ..other.conf("b2") };
     let same = says(Start::new(same, "test"));
-    assert!(same.contains("another vigo node answers on"), "{same}");
+    assert!(same.contains("another vigo process answers on"), "{same}");
     let rooted = |root| vigo_daemon::nodeconf::NodeConf { fs_root: Some(root), ..other.conf("b2") };
     let file = other.state("b2").join("node.key");
     assert!(says(Start::new(rooted(file.clone()), "test")).contains("is no directory"));

@@ -105,9 +105,12 @@ impl Host {
                 Output::Answer { answer, .. } => self.answers.push(answer),
                 Output::Reply { id, reply } => drop(self.replies.insert(id.0, reply)),
                 Output::Emit(event) => self.events.push(event),
-                Output::Dial { .. } | Output::Admit { .. } | Output::Extend { .. } | Output::Begin { .. } => {
-                }
-                Output::Beacon { .. } => {}
+                Output::Dial { .. }
+                | Output::Admit { .. }
+                | Output::Extend { .. }
+                | Output::Begin { .. }
+                | Output::Beacon { .. }
+                | Output::Inform(_) => {}
             }
         }
         downs.into_iter().for_each(|down| self.input(down));
