@@ -3,59 +3,23 @@
 //! It needs cargo-deb (`CARGO_DEB`, the tools of `.ci/run`, or the PATH) and dpkg-deb. Without them it says so; under
 //! `VIGO_LAB=require` that is a failure. The release build is packed by `.ci/long`.
 
+#[path = "program/package.rs"]
+mod package;
 mod program;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Command;
 
-use program::{Room, VIGO, repository};
-
-fn good(output: Output) -> String {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{out}\n{err}");
-    out.into_owned()
-}
-
-/// The program cargo-deb, if this machine has it.
-fn cargo_deb() -> Option<PathBuf> {
-    // VIGO lies in TARGET/PROFILE.
-    let target = Path::new(VIGO).parent()?.parent()?;
-    let named = std::env::var_os("CARGO_DEB").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|dir| dir.join("cargo-deb")).collect::<Vec<_>>();
-    let mut places = named.into_iter().chain([target.join("vigo-ci/bin/cargo-deb")]).chain(on_path);
-    let found = places.find(|path| path.is_file());
-    if found.is_none() {
-        let why = "cargo-deb is not here: cargo install cargo-deb --locked";
-        assert!(std::env::var("VIGO_LAB").as_deref() != Ok("require"), "{why}");
-        println!("skipped: {why}");
-    }
-    found
-}
-
-/// Builds the package into a place of the test's own.
-fn built(room: &Room, tool: &Path) -> PathBuf {
-    // A target directory of the test's own: the program as it was built, and room for what cargo-deb writes.
-    let target = room.path("target");
-    fs::create_dir_all(target.join("debug")).unwrap();
-    fs::hard_link(VIGO, target.join("debug/vigo"))
-        .or_else(|_| fs::copy(VIGO, target.join("debug/vigo")).map(drop))
-        .unwrap();
-    let mut command = Command::new(repository("packaging/deb"));
-    command.arg("dev").env("CARGO_TARGET_DIR", &target).env("CARGO_DEB", tool).env("VIGO_BUILT", "1");
-    let said = good(command.output().unwrap());
-    let path = said.lines().last().unwrap_or_default().trim();
-    assert!(path.ends_with(".deb"), "the last line names the package: {said}");
-    PathBuf::from(path)
-}
+use package::{built, cargo_deb, good};
+use program::{Room, repository};
 
 #[test]
 fn the_package_holds_what_it_should() {
     let Some(tool) = cargo_deb() else { return };
     let room = Room::new();
-    let deb = built(&room, &tool);
+    let deb = built(&room.path("target"), &tool);
     let control = good(Command::new("dpkg-deb").arg("--field").arg(&deb).output().unwrap());
     for line in ["Package: vigo", "Section: admin", "Depends: ", "Description: "] {
         assert!(control.contains(line), "{line} is missing:\n{control}");

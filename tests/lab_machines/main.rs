@@ -7,6 +7,7 @@
 mod lab;
 
 mod executors;
+mod install;
 mod selftest;
 #[allow(dead_code, reason = "scenarios of whole fleets come with the applier")]
 mod story;

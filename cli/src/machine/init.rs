@@ -16,7 +16,7 @@ use vigo_daemon::state::StateError;
 use zeroize::Zeroizing;
 
 use super::install::system;
-use super::service::Service;
+use super::service::{Service, refused};
 use super::starter;
 use crate::args::Everywhere;
 use crate::args::vigo::Init;
@@ -51,9 +51,9 @@ pub fn run(everywhere: &Everywhere, args: &Init) -> Result<(), Failure> {
                 operator_name: operator_name(args)?,
                 operator: new_key(args, &key_path)?,
             };
-            working("making the keys", || setup::init(init))?
+            working("making the keys", || setup::init(init)).map_err(|e| refused(e, everywhere))?
         }
-        Some(file) => restore(args, &state, name.clone(), file, &key_path)?,
+        Some(file) => restore(everywhere, args, &state, name.clone(), file, &key_path)?,
     };
     let starter = starter(args, service.is_some(), &name);
     // The words exist nowhere else: they are shown before anything can go wrong.
@@ -89,7 +89,14 @@ fn next(state: &Path, runs: bool) -> String {
     out + &format!("  {sudo}vigocli spanner invite --name web01{option}   a token for the first envoy\n")
 }
 
-fn restore(args: &Init, state: &Path, name: Hostname, file: &Path, key_path: &Path) -> Result<Made, Failure> {
+fn restore(
+    everywhere: &Everywhere,
+    args: &Init,
+    state: &Path,
+    name: Hostname,
+    file: &Path,
+    key_path: &Path,
+) -> Result<Made, Failure> {
     let authority = Authority::load(file)?;
     let by = if args.recovery {
         let words = recovery_words()?;
@@ -98,7 +105,8 @@ fn restore(args: &Init, state: &Path, name: Hostname, file: &Path, key_path: &Pa
     } else {
         RestoredBy::Operator(reach::open_key(key_path, args.key.passphrase_file.as_deref())?)
     };
-    Ok(working("restoring the fleet", || setup::restore(state, name, &authority, by))?)
+    let made = working("restoring the fleet", || setup::restore(state, name, &authority, by));
+    made.map_err(|e| refused(e, everywhere))
 }
 
 /// The words: asked for on a terminal, else from standard input. They are never an argument, which others could see.
@@ -303,7 +311,7 @@ impl From<SetupError> for Failure {
         let exit = match error {
             SetupError::Key(key) => return key.into(),
             SetupError::Start(start) => return start.into(),
-            SetupError::Refused { why, .. } => return refused(&text, &why),
+            SetupError::Refused { why, .. } => return turned_down(&text, &why),
             SetupError::GivenUp { admitted } => return given_up(admitted.as_deref()),
             SetupError::Member { .. } | SetupError::OtherFleet { .. } => Exit::Usage,
             SetupError::State(StateError::Locked { .. }) | SetupError::TimedOut { .. } => Exit::Unavailable,
@@ -329,7 +337,7 @@ fn given_up(admitted: Option<&str>) -> Failure {
 }
 
 /// Somebody said no: a token that ran out is another thing than an operator's no.
-fn refused(text: &str, why: &str) -> Failure {
+fn turned_down(text: &str, why: &str) -> Failure {
     let over = ["spent", "expired", "uses"].iter().any(|word| why.contains(word));
     let (exit, hint) = if why.contains("try again") {
         (Exit::Unavailable, "wait a moment, and repeat the command")

@@ -20,7 +20,7 @@ use vigo_daemon::state::StateDir;
 
 use super::init::{hostname, state_of, state_option};
 use super::install::system;
-use super::service::Service;
+use super::service::{Service, refused};
 use crate::args::Everywhere;
 use crate::args::vigo::Join;
 use crate::exit::{Exit, Failure};
@@ -41,6 +41,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn run(everywhere: &Everywhere, args: &Join) -> Result<(), Failure> {
     let state = state_of(everywhere);
     let show = Show::new(everywhere);
+    let service = Service::installed(everywhere, &state);
     let joined = match (&args.token, &args.address) {
         (Some(text), _) => by_token(everywhere, args, text)?,
         (None, Some(address)) => by_asking(everywhere, args, address)?,
@@ -50,7 +51,6 @@ pub fn run(everywhere: &Everywhere, args: &Join) -> Result<(), Failure> {
         }
     };
     let (name, fleet) = (escaped(&joined.name), escaped(&joined.spanner));
-    let service = Service::installed(everywhere, &state);
     let started = service.as_ref().map_or(Ok(()), |service| service.prepare().and_then(|()| service.start()));
     let body = json!({"name": joined.name, "spanner": joined.spanner, "state": state});
     show.result(&body, || {
@@ -96,7 +96,7 @@ fn by_token(everywhere: &Everywhere, args: &Join, text: &str) -> Result<Joined, 
         }
     });
     bar.finish_and_clear();
-    Ok(done?)
+    done.map_err(|e| refused(e, everywhere))
 }
 
 /// What everybody needs who asks without a token.
@@ -136,7 +136,7 @@ fn by_asking(everywhere: &Everywhere, args: &Join, address: &str) -> Result<Join
         News::Clock(_) | News::Found(_) => true,
     });
     bar.finish_and_clear();
-    Ok(done?)
+    done.map_err(|e| refused(e, everywhere))
 }
 
 fn by_discovering(everywhere: &Everywhere, args: &Join) -> Result<Joined, Failure> {
@@ -157,7 +157,7 @@ fn by_discovering(everywhere: &Everywhere, args: &Join) -> Result<Joined, Failur
         News::Clock(_) => true,
     });
     bar.finish_and_clear();
-    Ok(done?)
+    done.map_err(|e| refused(e, everywhere))
 }
 
 /// The fleets that were found. What they call themselves proves nothing; the six words do.

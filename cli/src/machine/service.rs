@@ -14,7 +14,11 @@ use rustix::process::{Gid, Uid};
 use vigo_daemon::client::blocking::Client;
 use vigo_daemon::node::command::{Command, Reply};
 use vigo_daemon::nodeconf::STATE;
+use vigo_daemon::process::StartError;
+use vigo_daemon::setup::SetupError;
+use vigo_daemon::state::StateError;
 
+use super::init::state_of;
 use super::install::places::{self, UNITS};
 use super::install::{USER, accounts, system};
 use crate::args::Everywhere;
@@ -102,6 +106,24 @@ impl Service {
             }
         }
     }
+}
+
+/// An error of `init` or `join`, which on an installed machine says how the node that is there already is started.
+pub fn refused(error: SetupError, everywhere: &Everywhere) -> Failure {
+    let member = matches!(
+        error,
+        SetupError::Member { .. }
+            | SetupError::State(StateError::Locked { .. })
+            | SetupError::Start(StartError::State(StateError::Locked { .. }))
+    );
+    let failure = Failure::from(error);
+    if !member || Service::installed(everywhere, &state_of(everywhere)).is_none() {
+        return failure;
+    }
+    let sudo = system::sudo();
+    failure.hint(format!(
+        "its node is a service here: `{sudo}vigo status` shows it, `{sudo}vigo install` starts it"
+    ))
 }
 
 fn start_units() -> Result<(), Failure> {

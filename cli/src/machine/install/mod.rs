@@ -182,9 +182,9 @@ fn next(dry_run: bool) -> Vec<String> {
     }
     let sudo = system::sudo();
     vec![
-        format!("{sudo}vigo init --name bolt1     a new fleet, with this machine as its first bolt"),
+        format!("{sudo}vigo init --name bolt1   a new fleet, with this machine as its first bolt"),
         format!(
-            "{sudo}vigo join TOKEN           a member of a fleet: `vigocli spanner invite` there gives a token"
+            "{sudo}vigo join TOKEN          a member of a fleet: `vigocli spanner invite` there gives a token"
         ),
     ]
 }

@@ -23,7 +23,12 @@ const STATE: [(&str, &str); 3] = [
     ("/var/lib/vigo-applier", "whom this machine believes, and former contents of files"),
     ("/etc/vigo", "settings of this machine's node"),
 ];
-/// What people made.
+/// What people made: it always stays.
+const OWN: [(&str, &str); 3] = [
+    (TREE, "the tree of configuration, your own work"),
+    ("/etc/systemd/system/vigo-peer.service.d", "changes to the unit, your own work"),
+    ("/etc/systemd/system/vigo-applier.service.d", "changes to the unit, your own work"),
+];
 const TREE: &str = "/srv/vigo";
 /// Directories that every system has, full or empty; others go with the last file in them.
 const EVERYWHERE: [&str; 5] = ["bin", "share", "man", "tmpfiles.d", "system"];
@@ -159,8 +164,8 @@ fn purge(work: &mut Work) -> Result<(), Failure> {
 
 /// The user and the groups go when nothing is left that is theirs.
 fn people(work: &mut Work, purged: bool) -> Result<(), Failure> {
-    let gone = purged || left().is_empty();
-    if !gone {
+    let gone = STATE.iter().all(|(path, _)| !Path::new(path).exists());
+    if !purged && !gone {
         return Ok(());
     }
     let user = accounts::user(USER).is_some();
@@ -180,15 +185,14 @@ fn people(work: &mut Work, purged: bool) -> Result<(), Failure> {
 
 /// What is there still of the state and of people's work.
 fn left() -> Vec<(&'static str, &'static str)> {
-    let all = STATE.into_iter().chain([(TREE, "the tree of configuration, your own work")]);
-    all.filter(|(path, _)| Path::new(path).exists()).collect()
+    STATE.into_iter().chain(OWN).filter(|(path, _)| Path::new(path).exists()).collect()
 }
 
 fn told(work: Work, purged: bool) -> Result<(), Failure> {
     let (changed, dry_run) = (work.changed(), work.is_dry());
     let mut left = left();
     if dry_run && purged {
-        left.retain(|(path, _)| *path == TREE);
+        left.retain(|row| OWN.contains(row));
     }
     let body = json!({"left": left.iter().map(|(path, _)| path).collect::<Vec<_>>()});
     work.finish(body, || {
@@ -202,9 +206,10 @@ fn told(work: Work, purged: bool) -> Result<(), Failure> {
         }
         out += if dry_run { "\nWould be left:\n" } else { "\nLeft:\n" };
         left.iter().for_each(|(path, what)| out += &format!("  {:<22} {what}\n", escaped(path)));
-        let state: Vec<&str> = left.iter().map(|(path, _)| *path).filter(|path| *path != TREE).collect();
+        let state: Vec<&str> = left.iter().filter(|row| !OWN.contains(row)).map(|(path, _)| *path).collect();
         if !state.is_empty() {
-            out += "\n`vigo install` takes it up again. To remove it:\n";
+            out += "  the user vigo and the groups vigo and vigo-admin, whose it is\n";
+            out += "\n`vigo install` takes it up again. To remove the state:\n";
             out += &format!(
                 "  {0}rm -r {1} && {0}userdel {USER} && {0}groupdel {ADMINS}\n",
                 system::sudo(),
