@@ -9,5 +9,6 @@ mod lab;
 mod executors;
 mod install;
 mod selftest;
+mod software;
 #[allow(dead_code, reason = "scenarios of whole fleets come with the applier")]
 mod story;
