@@ -27,6 +27,14 @@ pub const ENVOY_PEERS: usize = 64;
 pub const BOLT_PEERS: usize = 4096;
 /// Connections of strangers (no papers yet) at one time.
 pub const STRANGERS: usize = 64;
+/// Bytes of a record that is gossiped; a larger one goes from peer to peer.
+pub const GOSSIP_RECORD_BYTES: usize = 4 * 1024;
+/// Bytes of a gossiped message: such a record in its envelope.
+pub const GOSSIP_BYTES: usize = GOSSIP_RECORD_BYTES + 64;
+/// Gossip links of an envoy.
+pub const ENVOY_LINKS: usize = 32;
+/// Gossip links of a bolt.
+pub const BOLT_LINKS: usize = 256;
 /// Addresses remembered for one peer.
 pub const ADDRESSES: usize = 8;
 /// Peers remembered in the address book.

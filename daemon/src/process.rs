@@ -302,6 +302,7 @@ pub(crate) fn root(path: &Path) -> Result<(), StartError> {
 fn options(conf: &NodeConf, bound: &[SocketAddr], version: &str, join: Option<Join>) -> Options {
     Options {
         addresses: conf.addresses(bound),
+        gossip: None,
         peers: conf.peers.clone(),
         version: version.to_string(),
         join,

@@ -54,6 +54,8 @@ struct Start {
     blobs: Vec<(Hash, Hash, u64)>,
     addresses: Vec<String>,
     peers: Vec<(String, Option<PublicKey>)>,
+    #[serde(default)]
+    gossip: Option<u16>,
     interval: Option<u64>,
     splay: Option<u64>,
     #[serde(default)]
@@ -256,6 +258,7 @@ impl Start {
             blobs: boot.blobs.iter().map(|b| (b.hash, b.exchange, b.size)).collect(),
             addresses: boot.options.addresses.clone(),
             peers: boot.options.peers.clone(),
+            gossip: boot.options.gossip,
             interval: boot.options.interval,
             splay: boot.options.splay,
             lan: boot.options.lan.clone(),
@@ -274,6 +277,7 @@ impl Start {
         let blob = |(hash, exchange, size)| BlobRef { hash, exchange, size };
         let options = Options {
             addresses: self.addresses,
+            gossip: self.gossip,
             peers: self.peers,
             version: self.program,
             join: None,

@@ -68,6 +68,11 @@ impl World for Machinery {
                 let code = if why.is_empty() { code::BYE } else { code::FIRST_FREE };
                 self.channel.hang_up(ConnId(conn.0), code, &why);
             }
+            // Not performed yet: nodes announce no gossip port, so none is asked for.
+            Output::GossipDial { .. }
+            | Output::GossipCut { .. }
+            | Output::Gossip { .. }
+            | Output::GossipVerdict { .. } => {}
             Output::Answer { ask, answer } => self.effects.answer(ask, answer),
             Output::Begin { op, effect } => self.effects.begin(op, effect),
             Output::Beacon { interface, from, bytes } => self.beacons.send(interface, from, bytes),
@@ -133,6 +138,9 @@ fn log(event: &Event) {
         Event::PeerKnown { name, key } => tracing::info!(name = escaped(name), ?key, "a peer's papers hold"),
         Event::PeerRefused { key, why } => tracing::warn!(?key, why = escaped(why), "a peer was turned away"),
         Event::Misbehaved { key, what } => tracing::warn!(?key, what = escaped(what), "a peer misbehaved"),
+        Event::Arrived { space, id, at, by } => {
+            tracing::debug!(space, %id, micros = at.0, ?by, "a statement arrived");
+        }
         Event::Epoch { epoch, id } => tracing::info!(epoch, ?id, "a new head of configuration"),
         Event::Ran { epoch, changed, failed, millis } if *failed > 0 => {
             tracing::warn!(epoch, changed, failed, millis, "a run ended with failed steps");

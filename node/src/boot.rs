@@ -63,6 +63,8 @@ pub struct Boot {
 pub struct Options {
     /// Where this node can be reached, `host:port`; empty if it can only dial out.
     pub addresses: Vec<String>,
+    /// The UDP port on which this node takes gossip links; none if it only dials them.
+    pub gossip: Option<u16>,
     /// Where other members may be reached, with the key that must answer if it is known.
     pub peers: Vec<(String, Option<PublicKey>)>,
     /// The version of the program.

@@ -388,4 +388,7 @@ pub struct PeerRow {
     pub dialed: bool,
     /// Since when.
     pub since: Time,
+    /// Whether a gossip link to it stands, too.
+    #[serde(default)]
+    pub gossip: bool,
 }

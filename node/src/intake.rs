@@ -20,7 +20,7 @@ use vigo_swarm::frame::{Bytes, Frame, Head};
 use vigo_swarm::ids::ConnId;
 
 use crate::forks;
-use crate::io::{Output, StoreOp};
+use crate::io::{Event, Output, StoreOp, Way};
 use crate::node::{Node, Out};
 
 /// How long a node that knows others waits for one of them before it writes.
@@ -42,6 +42,38 @@ pub(crate) struct Pen {
     waiting: VecDeque<(Space, u16, Vec<u8>)>,
     /// The highest sequence of ours that anybody has seen, by space.
     seen: BTreeMap<Space, u64>,
+}
+
+/// Where a record comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It is ours, written now.
+    Own,
+    /// It waited for what it builds on, or came with papers or a goodbye.
+    Late,
+    /// A peer sent it, on the peer channel.
+    Pushed(ConnId),
+    /// It was gossiped, by the member at the other end of this connection.
+    Gossiped(ConnId),
+}
+
+impl Origin {
+    /// Whom to ask for what it lacks, and who need not be told of it.
+    pub fn conn(self) -> Option<ConnId> {
+        match self {
+            Origin::Own | Origin::Late => None,
+            Origin::Pushed(conn) | Origin::Gossiped(conn) => Some(conn),
+        }
+    }
+
+    fn way(self) -> Way {
+        match self {
+            Origin::Own => Way::Own,
+            Origin::Late => Way::Late,
+            Origin::Pushed(_) => Way::Push,
+            Origin::Gossiped(_) => Way::Gossip,
+        }
+    }
 }
 
 /// What records of one kind are to one space. The same for what a peer sends and for what our store held, so that a
@@ -86,6 +118,11 @@ fn ours_to_write(space: &Space) -> bool {
         .contains(space)
 }
 
+/// Whether every node holds a space.
+pub(crate) fn is_for_all(space: &Space) -> bool {
+    [Space::admissions(), Space::config(), Space::settings()].contains(space)
+}
+
 fn refused(why: impl Into<String>, senders_fault: bool) -> Verdict {
     Verdict::Refused(Refusal { why: why.into(), senders_fault })
 }
@@ -98,7 +135,7 @@ impl Node {
         }
         for bytes in records {
             if let Verdict::Refused(Refusal { why, senders_fault: true }) =
-                self.take(now, Some(conn), bytes, out)
+                self.take(now, Origin::Pushed(conn), bytes, out)
             {
                 return self.misbehaved(now, conn, why, out);
             }
@@ -106,7 +143,7 @@ impl Node {
     }
 
     /// Takes one encoded record.
-    pub(crate) fn take(&mut self, now: Time, from: Option<ConnId>, bytes: &[u8], out: &mut Out) -> Verdict {
+    pub(crate) fn take(&mut self, now: Time, from: Origin, bytes: &[u8], out: &mut Out) -> Verdict {
         let Some(spanner) = self.spanner() else { return refused("no fleet yet", false) };
         let unverified = match Unverified::decode(bytes) {
             Ok(unverified) => unverified,
@@ -122,14 +159,14 @@ impl Node {
             Ok(record) => record,
             Err(e) => return refused(e.to_string(), true),
         };
-        if let Some(session) = from.and_then(|conn| self.sessions.get(&conn))
+        if let Some(session) = from.conn().and_then(|conn| self.sessions.get(&conn))
             && let Err(denied) = may_push(&session.who(), record.space(), &record.author(), self.here())
         {
             return refused(denied.to_string(), true);
         }
         let verdict = self.consider(now, from, record, &spanner, out);
         if verdict == Verdict::New
-            && let Some(session) = from.and_then(|conn| self.sessions.get(&conn))
+            && let Some(session) = from.conn().and_then(|conn| self.sessions.get(&conn))
         {
             self.heard.insert(session.key, now);
         }
@@ -138,16 +175,15 @@ impl Node {
 
     /// Whether this node keeps records of a space.
     fn holds(&self, space: &Space) -> bool {
-        let everyone = [Space::admissions(), Space::config(), Space::settings()];
         let bolts = [Space::envoys(), Space::status()];
-        everyone.contains(space) || (bolts.contains(space) && self.is_bolt())
+        is_for_all(space) || (bolts.contains(space) && self.is_bolt())
     }
 
     /// Judges a record whose signature holds.
     fn consider(
         &mut self,
         now: Time,
-        from: Option<ConnId>,
+        from: Origin,
         record: Record,
         spanner: &SpannerId,
         out: &mut Out,
@@ -158,7 +194,7 @@ impl Node {
         match self.form_of(&record, spanner) {
             Ok(Some(form)) => self.file(now, from, record, form, out),
             Ok(None) => {
-                self.ask_for_what_is_missing(from, &record, out);
+                self.ask_for_what_is_missing(from.conn(), &record, out);
                 if self.parked.0.len() >= limits::PARKED_RECORDS {
                     self.parked.0.pop_front();
                 }
@@ -176,7 +212,7 @@ impl Node {
     pub(crate) fn adopt_spend(&mut self, now: Time, spend: Record, out: &mut Out) {
         let Some(spanner) = self.spanner().filter(|_| self.is_bolt()) else { return };
         if *spend.space() == Space::envoys() && !self.replica.contains(spend.space(), &spend.id()) {
-            let _ = self.consider(now, None, spend, &spanner, out);
+            let _ = self.consider(now, Origin::Late, spend, &spanner, out);
         }
     }
 
@@ -250,14 +286,7 @@ impl Node {
     }
 
     /// Files a record that may be there, persists it, passes it on, and remembers what to draw from it.
-    fn file(
-        &mut self,
-        now: Time,
-        from: Option<ConnId>,
-        record: Record,
-        form: Form,
-        out: &mut Out,
-    ) -> Verdict {
+    fn file(&mut self, now: Time, from: Origin, record: Record, form: Form, out: &mut Out) -> Verdict {
         let inserted = self.replica.insert(record.clone(), form);
         if let Some(other) = inserted.fork {
             self.found_fork(now, record.clone(), other, out);
@@ -281,18 +310,28 @@ impl Node {
         } else if let Form::Statement { id, .. } = form {
             self.remember_statement(id, &record);
         }
-        self.pass_on(from, &record, out);
+        if let Form::Statement { id, .. } = form {
+            let (space, at, by) = (record.space().to_string(), self.wall(now), from.way());
+            out.push(Output::Emit(Event::Arrived { space, id, at, by }));
+        }
+        self.pass_on(now, from, &record, out);
         self.touched.insert(record.space().clone());
         Verdict::New
     }
 
-    /// Sends a new record to every connected member that holds its space, but not back.
-    fn pass_on(&self, from: Option<ConnId>, record: &Record, out: &mut Out) {
-        let for_all = [Space::admissions(), Space::config(), Space::settings()].contains(record.space());
+    /// Hands a new record to every connected member that holds its space, but not back: by gossip where a link
+    /// carries it, else on the peer channel.
+    fn pass_on(&mut self, now: Time, from: Origin, record: &Record, out: &mut Out) {
+        let for_all = is_for_all(record.space());
+        let carried = self.gossip_on(now, from, record, out);
         let frame: Arc<[u8]> = Frame::Push(vec![Bytes::from(record.bytes().to_vec())]).encode().into();
         for session in self.sessions.values() {
             let holds = session.member().is_some() && (for_all || session.is_bolt());
-            if holds && Some(session.conn) != from && session.key != record.author() {
+            if holds
+                && Some(session.conn) != from.conn()
+                && session.key != record.author()
+                && !(carried && self.gossip.carries(now, &session.key))
+            {
                 Node::send_bytes(session.conn, frame.clone(), out);
             }
         }
@@ -302,7 +341,7 @@ impl Node {
     pub(crate) fn retry_parked(&mut self, now: Time, out: &mut Out) {
         let Some(spanner) = self.spanner() else { return };
         for record in std::mem::take(&mut self.parked.0) {
-            let _ = self.consider(now, None, record, &spanner, out);
+            let _ = self.consider(now, Origin::Late, record, &spanner, out);
         }
     }
 
@@ -372,7 +411,7 @@ impl Node {
                     }
                     _ => return self.note("a record of our own has no place yet: dropped", out),
                 };
-                self.file(now, None, record, form, out);
+                self.file(now, Origin::Own, record, form, out);
             }
             Err(e) => self.note(format!("a record of our own cannot be made: {e}"), out),
         }

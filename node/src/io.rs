@@ -5,16 +5,19 @@
 //! **The driver's rule**: outputs are performed in the order in which they were written, and nothing behind an
 //! [`Output::Persist`] happens before that is durable. So a record is on disk before it is acknowledged or passed
 //! on, and all writes of one wake-up share a commit. Everything else may be lost: the node repairs it.
+//! The one output that waits for no disk is [`Output::GossipVerdict`]: passing on what somebody else said relies on
+//! nothing of ours (docs/decisions/010). A driver may perform it ahead of the others.
 
 use std::sync::Arc;
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
-use vigo_base::{Hash, PublicKey};
+use vigo_base::{Hash, PublicKey, Time};
 use vigo_content::config::Epoch;
 use vigo_stacks::report::RunReport;
 use vigo_swarm::beacon::Interface;
+use vigo_swarm::gossip::{LinkId, MessageId, Verdict};
 use vigo_swarm::ids::{ConnId, OpId};
 use vigo_swarm::outline::BlobRef;
 
@@ -77,6 +80,31 @@ pub enum Input {
         /// The connection.
         conn: ConnId,
         /// The encoded frame.
+        bytes: Vec<u8>,
+    },
+    /// A link on the gossip plane stands; the handshake proved the key, nothing more.
+    GossipUp {
+        /// The link.
+        link: LinkId,
+        /// The peer's key.
+        key: PublicKey,
+        /// Whether we dialed.
+        dialed: bool,
+    },
+    /// A link on the gossip plane is gone.
+    GossipDown {
+        /// The link.
+        link: LinkId,
+        /// Why.
+        why: String,
+    },
+    /// A message on the topic, which goes no further before [`Output::GossipVerdict`].
+    GossipHeard {
+        /// To be judged under this.
+        message: MessageId,
+        /// Who sent it to us: not who said it first.
+        from: PublicKey,
+        /// The message.
         bytes: Vec<u8>,
     },
     /// A bulk request on a stream of its own.
@@ -166,6 +194,34 @@ pub enum Output {
         conn: ConnId,
         /// Why, for the peer and the log.
         why: String,
+    },
+    /// Open a link on the gossip plane: [`Input::GossipUp`] follows if it comes about.
+    GossipDial {
+        /// Whoever answers must hold this key.
+        key: PublicKey,
+        /// Where to: `host:port`.
+        address: String,
+    },
+    /// Cut every link of a key, and for a while take none.
+    GossipCut {
+        /// Whose.
+        key: PublicKey,
+        /// For how long none is taken: seconds.
+        refuse: u64,
+        /// Why, for the log.
+        why: String,
+    },
+    /// Say this on the topic.
+    Gossip {
+        /// The message.
+        bytes: Arc<[u8]>,
+    },
+    /// What becomes of a message that was heard.
+    GossipVerdict {
+        /// Which.
+        message: MessageId,
+        /// What.
+        verdict: Verdict,
     },
     /// Answer a bulk request.
     Answer {
@@ -348,6 +404,20 @@ pub enum Failed {
     Local(String),
 }
 
+/// How a record came to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// It wrote it.
+    Own,
+    /// By gossip.
+    Gossip,
+    /// On the peer channel: pushed, or sent because it was asked for.
+    Push,
+    /// It had waited for what it builds on, or came with a goodbye or with papers.
+    Late,
+}
+
 /// Something worth telling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
@@ -392,6 +462,17 @@ pub enum Event {
         key: PublicKey,
         /// What.
         what: String,
+    },
+    /// A statement that this node did not have came to it. For whoever measures how long things take.
+    Arrived {
+        /// Its space.
+        space: String,
+        /// Its id.
+        id: Hash,
+        /// When, by this machine's wall clock.
+        at: Time,
+        /// By which way.
+        by: Way,
     },
     /// A new head of configuration.
     Epoch {

@@ -19,6 +19,7 @@ mod enrol;
 mod follow;
 mod forks;
 mod found;
+mod gossip;
 mod intake;
 pub mod io;
 mod node;
@@ -36,7 +37,7 @@ pub use command::{Command, Refusal, RefusalKind, Reply};
 pub use found::{CannotFound, Founded, Founding, Restoring, found, restore, statements};
 pub use io::{
     Answer, AskId, Caller, CommandId, Done, Effect, Event, Failed, FoundFleet, Input, NotRun, Outlined,
-    Output, StoreOp,
+    Output, StoreOp, Way,
 };
 pub use node::Node;
 

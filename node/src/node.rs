@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `session` | connections: papers first, then frames, each through the one door |
 //! | `intake` | records: from bytes to a verdict, to the store, to other peers |
+//! | `gossip` | what is gossiped, what is passed on, whom it is heard from |
 //! | `trust` | who belongs, and what follows when that changes |
 //! | `enrol` | joining, on both sides |
 //! | `content` | blobs: who may read which, what to fetch, what to keep |
@@ -35,6 +36,7 @@ use crate::boot::Options;
 use crate::content::Blobs;
 use crate::enrol::{Askers, Joining};
 use crate::follow::Following;
+use crate::gossip::Gossip;
 use crate::intake::{Parked, Pen};
 use crate::io::{Event, Input, Output, StoreOp};
 use crate::session::Session;
@@ -99,6 +101,7 @@ pub struct Node {
     pub(crate) sessions: BTreeMap<ConnId, Session>,
     pub(crate) peers: Peers,
     pub(crate) lan: Beaconing,
+    pub(crate) gossip: Gossip,
     /// Set once this process has joined: the one that converges is another.
     pub(crate) dormant: bool,
     pub(crate) sync: Reconciler,
@@ -141,6 +144,11 @@ impl Machine for Node {
             Input::PeerDown { conn, why } => self.peer_down(now, conn, &why, out),
             Input::DialFailed { address, expect, why } => self.dial_failed(now, &address, expect, &why, out),
             Input::Frame { conn, bytes } => self.frame(now, conn, &bytes, out),
+            Input::GossipUp { link, key, .. } => self.gossip_up(now, link, key),
+            Input::GossipDown { link, .. } => self.gossip_down(now, link),
+            Input::GossipHeard { message, from, bytes } => {
+                self.gossip_heard(now, message, &from, &bytes, out);
+            }
             Input::Asked { conn, ask, bytes } => self.asked(now, conn, ask, &bytes, out),
             Input::Done { op, outcome } => self.done(now, op, outcome, out),
             Input::Command { id, caller, command } => self.command(now, id, caller, command, out),
@@ -176,6 +184,7 @@ impl Machine for Node {
         self.sync_wake(now, out);
         self.exchange_wake(now, out);
         self.dial_due(now, out);
+        self.gossip_wake(now);
         self.follow_wake(now, out);
         self.settle(now, out);
     }
@@ -190,6 +199,7 @@ impl Machine for Node {
             due.extend(self.peers.next_wake(self.last, &self.connected(), &BTreeSet::new()));
             due.extend(self.following.next_wake());
         }
+        due.extend(self.gossip.next_wake());
         due.extend(self.sync.next_wake());
         due.extend(self.exchange.next_wake());
         due.extend(self.pen.next_wake());
@@ -225,6 +235,7 @@ impl Node {
             }
         }
         self.follow(now, out);
+        self.gossip_review(now, out);
     }
 
     /// Draws all consequences now: somebody asks.

@@ -14,6 +14,7 @@ use vigo_swarm::ids::ConnId;
 use vigo_swarm::peers::{Dialer, Keep, Kind, Source, keep};
 use vigo_swarm::{exchange, sync};
 
+use crate::intake::Origin;
 use crate::io::{Event, Output};
 use crate::node::{Node, Out, SILENCE};
 use crate::trust::NotLetIn;
@@ -43,6 +44,8 @@ pub(crate) struct Session {
     pub heard: Time,
     pub stage: Stage,
     pub said_hello: bool,
+    /// The port on which the other end takes gossip links.
+    pub gossip: Option<u16>,
 }
 
 impl Session {
@@ -55,7 +58,18 @@ impl Session {
         now: Time,
     ) -> Session {
         let stage = Stage::Stranger;
-        Session { conn, key, dialed, address, exporter, since: now, heard: now, stage, said_hello: false }
+        Session {
+            conn,
+            key,
+            dialed,
+            address,
+            exporter,
+            since: now,
+            heard: now,
+            stage,
+            said_hello: false,
+            gossip: None,
+        }
     }
 
     /// The member at the other end.
@@ -98,6 +112,7 @@ impl Node {
 
     pub(crate) fn peer_down(&mut self, now: Time, conn: ConnId, why: &str, out: &mut Out) {
         let Some(session) = self.sessions.remove(&conn) else { return };
+        self.gossip.stale();
         self.sync_input(now, sync::Input::Gone(conn), out);
         self.exchange_input(now, exchange::Input::PeerGone(conn), out);
         let others = self.sessions.values().any(|s| s.key == session.key && s.member().is_some());
@@ -156,6 +171,7 @@ impl Node {
             addresses: self.options.addresses.clone(),
             digests: self.digests(bolt),
             your_heads: spaces.iter().filter_map(head).collect(),
+            gossip: self.options.gossip,
         };
         if let Some(session) = self.sessions.get_mut(&conn) {
             session.said_hello = true;
@@ -173,6 +189,7 @@ impl Node {
         let open = session.dialed || session.said_hello || !matches!(session.stage, Stage::Over);
         let key = session.key;
         session.stage = Stage::Over;
+        self.gossip.stale();
         if open {
             let proof = self.proof_against(&key, why);
             self.send(conn, &Frame::Goodbye(Goodbye { why, text: text.clone(), proof }), out);
@@ -291,6 +308,8 @@ impl Node {
         let (key, bolt, name) = (member.key, member.is_active_bolt(), member.name.to_string());
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         session.stage = Stage::Member(Box::new(member));
+        session.gossip = hello.gossip.filter(|port| *port != 0);
+        self.gossip.stale();
         let (said_hello, dialed) = (session.said_hello, session.dialed);
         out.push(Output::Admit { conn });
         if !said_hello {
@@ -324,11 +343,12 @@ impl Node {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         session.stage = Stage::Over;
         let key = session.key;
+        self.gossip.stale();
         let text = vigo_base::text::escaped(&goodbye.text.chars().take(300).collect::<String>());
         self.note(format!("{} says goodbye: {text}", key.short()), out);
         // A revocation or a fork proves itself: take it in, whoever showed it.
         for record in goodbye.proof.iter().take(4).filter(|bytes| proves(bytes)) {
-            self.take(now, None, record, out);
+            self.take(now, Origin::Late, record, out);
         }
         self.joining_goodbye(now, conn, &text, out);
         out.push(Output::HangUp { conn, why: "they said goodbye".into() });

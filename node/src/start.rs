@@ -19,6 +19,7 @@ use crate::boot::{BadBoot, Boot, meta};
 use crate::content::{Blobs, Custody};
 use crate::enrol::{Askers, Joining};
 use crate::follow::Following;
+use crate::gossip::Gossip;
 use crate::intake::{Parked, Pen, Shape};
 use crate::io::{Done, Output};
 use crate::node::{Node, Op, Out, Timers};
@@ -69,6 +70,7 @@ impl Node {
             sessions: BTreeMap::new(),
             peers: Peers::new(who_i_am(me, &options.addresses), book, dice.fork()),
             lan: Beaconing::new(now, dice.fork()),
+            gossip: Gossip::new(dice.fork()),
             sync: Reconciler::new(dice.fork()),
             exchange: Exchange::new(dice.fork(), OpId(EXCHANGE_OPS)),
             blobs: Blobs::default(),

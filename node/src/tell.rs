@@ -253,6 +253,7 @@ impl Node {
             bolt: s.is_bolt(),
             dialed: s.dialed,
             since: s.since,
+            gossip: self.gossip.stands(&s.key),
         };
         self.sessions.values().map(row).collect()
     }

@@ -126,6 +126,7 @@ impl Fleet {
             addresses: Vec::new(),
             digests: Vec::new(),
             your_heads: Vec::new(),
+            gossip: None,
         };
         let frame = Frame::Hello(hello).encode();
         let conns: Vec<ConnId> = targets.iter().map(|target| self.connect_by_hand(ix, *target)).collect();
@@ -142,6 +143,7 @@ impl Fleet {
     /// Another fleet of machines with the same keys and disks, all switched off.
     pub fn copy_of_disks(&self, seed: u64) -> Fleet {
         let mut copy = Fleet::new(seed);
+        copy.gossips = self.gossips;
         (copy.operator, copy.recovery) = (self.operator.clone(), self.recovery.clone());
         for (ix, machine) in self.machines.iter().enumerate() {
             copy.add(&machine.name);

@@ -21,6 +21,7 @@ use crate::Ix;
 use crate::faults::Faults;
 use crate::lan::Lans;
 use crate::machine::{Machine, Power};
+use crate::mesh::Mesh;
 use crate::net::{NOTICE, Net, delay};
 use crate::world::World;
 
@@ -36,6 +37,17 @@ pub(crate) enum Event {
     Wake(Ix, u64),
     /// The ends of cut links notice.
     Notice,
+    /// A gossiped message comes to a machine, if it is still the same life.
+    Gossip {
+        /// Which machine.
+        to: Ix,
+        /// Which life of it.
+        life: u64,
+        /// From which.
+        from: Ix,
+        /// The message.
+        bytes: Arc<[u8]>,
+    },
 }
 
 /// A bulk request under way.
@@ -54,6 +66,9 @@ pub struct Fleet {
     pub(crate) world: World<Event>,
     pub(crate) machines: Vec<Machine>,
     pub(crate) net: Net,
+    pub(crate) mesh: Mesh,
+    /// Whether machines added from now on gossip.
+    pub(crate) gossips: bool,
     pub(crate) dice: Dice,
     asks: BTreeMap<u64, Ask>,
     replies: BTreeMap<u64, Result<Reply, Refusal>>,
@@ -82,6 +97,8 @@ impl Fleet {
             world: World::new(BEGINNING),
             machines: Vec::new(),
             net: Net::default(),
+            mesh: Mesh::default(),
+            gossips: true,
             dice,
             asks: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -126,7 +143,9 @@ impl Fleet {
     pub fn add(&mut self, name: &str) -> Ix {
         let ix = self.machines.len();
         let key = SecretKey::from_seed(self.dice.bytes());
-        self.machines.push(Machine::new(name, key, vec![Net::address(ix)]));
+        let mut machine = Machine::new(name, key, vec![Net::address(ix)]);
+        machine.gossip = machine.gossip.filter(|_| self.gossips);
+        self.machines.push(machine);
         ix
     }
 
@@ -134,6 +153,7 @@ impl Fleet {
     pub fn only_dials(&mut self, ix: Ix) {
         self.net.set_dial_only(ix);
         self.machines[ix].addresses.clear();
+        self.machines[ix].gossip = None;
     }
 
     /// Switches a machine on.
@@ -158,6 +178,7 @@ impl Fleet {
             self.post(NOTICE / 30, peer, Input::PeerDown { conn: other, why });
         }
         self.asks.retain(|_, ask| ask.by != ix);
+        self.gossip_dies(ix);
     }
 
     /// Pulls a machine's plug in the middle of what it is about to do: after `outputs` more outputs.
@@ -249,7 +270,12 @@ impl Fleet {
                 self.schedule(ix);
             }
             Event::Input(..) | Event::Wake(..) => {}
+            Event::Gossip { to, life, from, bytes } => {
+                let same = self.machines[to].life == life;
+                self.gossip_comes(to, from, same, bytes);
+            }
             Event::Notice => {
+                self.gossip_notices();
                 for (ix, conn) in self.net.severed() {
                     self.net.close(ix, conn);
                     self.post(0, ix, Input::PeerDown { conn, why: "timed out".into() });
@@ -314,6 +340,10 @@ impl Fleet {
                     self.post(0, ix, Input::PeerDown { conn, why });
                 }
             }
+            Output::GossipDial { key, address } => self.gossip_dial(ix, key, &address),
+            Output::GossipCut { key, refuse, .. } => self.gossip_cut(ix, key, refuse),
+            Output::Gossip { bytes } => self.gossip(ix, &bytes),
+            Output::GossipVerdict { message, verdict } => self.gossip_verdict(ix, message, verdict),
             Output::Answer { ask, answer } => self.answer(ix, ask, answer),
             Output::Begin { op, effect } => self.begin(ix, op, effect),
             Output::Reply { id, reply } => drop(self.replies.insert(id.0, reply)),
@@ -480,6 +510,7 @@ impl std::fmt::Debug for Summary<'_> {
                 })
             }
             Output::Send { conn, frame } => write!(f, "send {conn:?} {}", Hash::of(frame)),
+            Output::Gossip { bytes } => write!(f, "gossip {}", Hash::of(bytes)),
             Output::Begin { op, effect: Effect::Converge { at, evidence, dry_run, .. } } => {
                 write!(f, "run {op:?} {at:?} {evidence:?} {dry_run}")
             }

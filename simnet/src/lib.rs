@@ -19,6 +19,7 @@ mod faults;
 mod fleet;
 mod lan;
 mod machine;
+mod mesh;
 mod model;
 mod net;
 mod operator;

@@ -102,6 +102,10 @@ impl Scenario {
         let bolts = 1 + dice.below(3).min(count as u64 - 2) as usize;
         let second = SecretKey::from_seed(dice.bytes());
         let mut fleet = Fleet::new(seed);
+        // Nothing may be right only because it was gossiped.
+        if seed % 4 == 3 {
+            fleet.without_gossip();
+        }
         let mut members = vec![fleet.found("bolt1")];
         for n in 2..=count {
             let (kind, name) = match n <= bolts {
@@ -149,6 +153,8 @@ impl Scenario {
         self.check_safety()?;
         self.check_history()?;
         self.check_promises()?;
+        self.fleet.elapse(secs(60));
+        self.check_links()?;
         let lasted = self.fleet.now().since(began);
         let nodes = self.members.len();
         let (trace, events) = (self.fleet.trace(), self.fleet.events());

@@ -88,6 +88,9 @@ pub struct Hello {
     /// old disk learns it here before it writes.
     #[n(4)]
     pub your_heads: Vec<Head>,
+    /// The port on which the sender takes gossip links, if it does.
+    #[n(5)]
+    pub gossip: Option<u16>,
 }
 
 /// The digest of one space.

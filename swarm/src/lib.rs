@@ -9,6 +9,7 @@
 //! - the **[exchange]** decides which chunk to ask from whom; its `Seeder` decides what to show to whom.
 //! - the **[view of the peers](peers)** decides whom to dial, and keeps the address book.
 //! - a **[beacon]** is a packet to everybody on the LAN: who is here, and with what.
+//! - **[gossip]** is the envelope of small records, and the table of links they travel on.
 //! - **[sync]** decides when two peers compare a space, and what each then sends the other.
 //!
 //! The exchange and sync are [machines](vigo_base::Machine): inputs in, acts out, time and dice as arguments. `node`
@@ -47,6 +48,7 @@ pub mod beacon;
 pub mod bitmap;
 pub mod exchange;
 pub mod frame;
+pub mod gossip;
 pub mod ids;
 pub mod outline;
 pub mod peers;

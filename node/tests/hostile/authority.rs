@@ -153,6 +153,7 @@ fn a_peers_word_on_our_sequences_cannot_silence_us() {
                     .iter()
                     .map(|s| Head { space: s.clone(), seq, id: Hash::of(b"?") })
                     .collect(),
+                gossip: Some(0),
             }),
         );
     }

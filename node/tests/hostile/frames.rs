@@ -43,6 +43,7 @@ fn good(m: &Members) -> Vec<Frame> {
         addresses: vec!["10.0.0.1:1".into()],
         digests: vec![digest.clone(); 3],
         your_heads: vec![Head { space: Space::status(), seq: 3, id: hash }],
+        gossip: Some(1530),
     };
     vec![
         Frame::Hello(greeting),

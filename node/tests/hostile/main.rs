@@ -9,6 +9,7 @@ mod door;
 mod flood;
 mod forge;
 mod frames;
+mod gossip;
 mod mutants;
 mod records;
 mod rig;

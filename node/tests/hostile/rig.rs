@@ -11,6 +11,7 @@ use vigo_node::crdt::{Draft, Record, Space, Statement};
 use vigo_node::sign::{Signed, Signer};
 use vigo_node::spanner::NodeKind;
 use vigo_node::swarm::frame::{AskToJoin, Bytes, Digest, Frame, Hello, JoinAnswer, VERSION};
+use vigo_node::swarm::gossip::{MessageId, Verdict};
 use vigo_node::swarm::ids::ConnId;
 use vigo_node::{
     Answer, AskId, Boot, Caller, Command, CommandId, Event, Founding, Input, Node, Options, Output, Refusal,
@@ -45,6 +46,10 @@ pub struct Host {
     pub sent: Vec<(ConnId, Frame)>,
     pub hung: BTreeMap<ConnId, String>,
     pub answers: Vec<Answer>,
+    pub verdicts: Vec<(MessageId, Verdict)>,
+    pub gossiped: Vec<Vec<u8>>,
+    pub cut: Vec<(PublicKey, u64, String)>,
+    pub dialed: Vec<(PublicKey, String)>,
     replies: BTreeMap<u64, Result<Reply, Refusal>>,
     next: u64,
 }
@@ -75,6 +80,10 @@ impl Host {
             sent: Vec::new(),
             hung: BTreeMap::new(),
             answers: Vec::new(),
+            verdicts: Vec::new(),
+            gossiped: Vec::new(),
+            cut: Vec::new(),
+            dialed: Vec::new(),
             replies: BTreeMap::new(),
             next: 1,
         };
@@ -105,6 +114,10 @@ impl Host {
                 Output::Answer { answer, .. } => self.answers.push(answer),
                 Output::Reply { id, reply } => drop(self.replies.insert(id.0, reply)),
                 Output::Emit(event) => self.events.push(event),
+                Output::GossipVerdict { message, verdict } => self.verdicts.push((message, verdict)),
+                Output::Gossip { bytes } => self.gossiped.push(bytes.to_vec()),
+                Output::GossipCut { key, refuse, why } => self.cut.push((key, refuse, why)),
+                Output::GossipDial { key, address } => self.dialed.push((key, address)),
                 Output::Dial { .. }
                 | Output::Admit { .. }
                 | Output::Extend { .. }
@@ -258,6 +271,7 @@ pub fn hello(papers: &[u8]) -> Frame {
         addresses: Vec::new(),
         digests: Vec::new(),
         your_heads: Vec::new(),
+        gossip: None,
     })
 }
 

@@ -94,6 +94,19 @@ impl Scenario {
         Err(self.broken("everything settles when the faults stop", why))
     }
 
+    /// Gossip links stand between members that are connected, and nowhere else.
+    pub(super) fn check_links(&mut self) -> Result<(), Broken> {
+        let mut bad = None;
+        for (a, b) in self.fleet.mesh.pairs() {
+            self.fleet.reach("a link was looked at");
+            let out = [a, b].iter().any(|ix| self.revoked.contains(ix));
+            if out || !self.fleet.is_connected(a, b) {
+                bad = Some(format!("{a} and {b} are linked; one is revoked: {out}"));
+            }
+        }
+        bad.map_or(Ok(()), |what| Err(self.broken("links follow member sessions", what)))
+    }
+
     /// What does not agree yet, if anything.
     fn unsettled(&mut self) -> Option<String> {
         let now = self.fleet.now();

@@ -8,6 +8,7 @@
 //! - `random`: seeded random lives with every fault (R1).
 
 mod authority;
+mod gossip;
 mod hostile;
 mod lan;
 mod power;
