@@ -29,6 +29,13 @@ const SEEN: usize = 4096;
 /// One in so many messages is lost on its way, and one in so many comes twice.
 const LOSS: (u64, u64) = (50, 20);
 
+/// A message that waits for a verdict.
+#[derive(Debug)]
+struct Waiting {
+    from: Ix,
+    bytes: Arc<[u8]>,
+}
+
 /// Links and messages of all machines.
 #[derive(Debug, Default)]
 pub(crate) struct Mesh {
@@ -36,8 +43,7 @@ pub(crate) struct Mesh {
     links: BTreeMap<(Ix, LinkId), (Ix, LinkId)>,
     next: u64,
     seen: BTreeMap<Ix, (BTreeSet<Hash>, VecDeque<Hash>)>,
-    /// What waits for a verdict: from whom, and what.
-    waiting: BTreeMap<(Ix, MessageId), (Ix, Arc<[u8]>)>,
+    waiting: BTreeMap<(Ix, MessageId), Waiting>,
     under_way: BTreeMap<(Ix, Ix), usize>,
     refused: BTreeMap<(Ix, PublicKey), Time>,
 }
@@ -183,7 +189,7 @@ impl Fleet {
     }
 
     pub(crate) fn gossip_verdict(&mut self, ix: Ix, message: MessageId, verdict: Verdict) {
-        let Some((from, bytes)) = self.mesh.waiting.remove(&(ix, message)) else { return };
+        let Some(Waiting { from, bytes }) = self.mesh.waiting.remove(&(ix, message)) else { return };
         match verdict {
             Verdict::Ignore => {}
             Verdict::Reject => self.reach("gossip rejected"),
@@ -229,7 +235,7 @@ impl Fleet {
         }
         self.mesh.next += 1;
         let message = MessageId(self.mesh.next);
-        self.mesh.waiting.insert((to, message), (from, bytes.clone()));
+        self.mesh.waiting.insert((to, message), Waiting { from, bytes: bytes.clone() });
         let from = self.machines[from].key.public();
         self.input(to, Input::GossipHeard { message, from, bytes: bytes.to_vec() });
     }

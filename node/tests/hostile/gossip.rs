@@ -32,7 +32,8 @@ fn stage() -> Stage {
     let other = rig.bolt.greet(two.public(), &papers.1);
     up(&mut rig.bolt, 1, one.public());
     rig.bolt.elapse(time::secs(5));
-    (rig.bolt.heard(linked), rig.bolt.heard(other));
+    rig.bolt.heard(linked);
+    rig.bolt.heard(other);
     rig.bolt.events.clear();
     assert_eq!(rig.bolt.cut, [], "a member's link stays");
     Stage { rig, linked: (one, linked), other: (two, other), message: 0 }
