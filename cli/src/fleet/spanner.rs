@@ -66,7 +66,7 @@ fn invite(everywhere: &Everywhere, args: &Invite) -> Result<(), Failure> {
         return show.text(&Zeroizing::new(body.to_string()));
     }
     eprintln!(
-        "For {} {kind} named {}, until {}. On that machine:\n",
+        "For {} {kind} named {}, until {}. On that machine, with sudo:\n",
         if args.uses == 1 { "one".to_owned() } else { format!("up to {}", args.uses) },
         token.name,
         token.until.rfc3339()

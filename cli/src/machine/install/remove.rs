@@ -205,7 +205,7 @@ fn told(work: Work, purged: bool) -> Result<(), Failure> {
             return out;
         }
         out += if dry_run { "\nWould be left:\n" } else { "\nLeft:\n" };
-        left.iter().for_each(|(path, what)| out += &format!("  {:<22} {what}\n", escaped(path)));
+        left.iter().for_each(|(path, what)| out += &format!("  {:<22}  {what}\n", escaped(path)));
         let state: Vec<&str> = left.iter().filter(|row| !OWN.contains(row)).map(|(path, _)| *path).collect();
         if !state.is_empty() {
             out += "  the user vigo and the groups vigo and vigo-admin, whose it is\n";
