@@ -113,10 +113,13 @@ fn cron_jobs() {
     let Some(machines) = machine("cron") else { return };
     let _company = in_company();
     let web = &machines["web01"];
-    let declared = "  - {name: tick, type: cron, job: tick, schedule: \"* * * * *\", command: \"date +%s >>/srv/ticks\", user: root}\n";
+    // All that cron would read otherwise: percent signs, and backslashes before them.
+    let declared = r#"  - {name: tick, type: cron, job: tick, schedule: "* * * * *", user: root,
+     command: 'printf "%s|" $(date +%s) ''a\\b'' ''c\%d'' >>/srv/ticks'}
+"#;
     Life {
         declared,
-        holds: "grep -q '^\\* \\* \\* \\* \\* root date' /etc/cron.d/vigo-tick && test $(stat -c %U:%a /etc/cron.d/vigo-tick) = root:644",
+        holds: "grep -q '^\\* \\* \\* \\* \\* root printf' /etc/cron.d/vigo-tick && test $(stat -c %U:%a /etc/cron.d/vigo-tick) = root:644",
         damages: &["rm /etc/cron.d/vigo-tick", "sed -i 's/^\\*/5/' /etc/cron.d/vigo-tick", "chmod 666 /etc/cron.d/vigo-tick"],
         absent: "  - {name: tick, type: cron, job: tick, state: absent}\n",
         gone: "! test -e /etc/cron.d/vigo-tick",
@@ -126,7 +129,7 @@ fn cron_jobs() {
     // cron itself understands what was written, the percent sign too.
     changes(web, declared);
     wait::until("cron has run the job", secs(100), || {
-        let said = web.shell("grep -xE '[0-9]{10}' /srv/ticks");
+        let said = web.shell(r"grep -E '^[0-9]{10}\|' /srv/ticks && grep -F '|a\\b|c\%d|' /srv/ticks");
         if said.went_well() {
             Ok(())
         } else {

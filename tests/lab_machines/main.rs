@@ -8,6 +8,7 @@ mod lab;
 
 mod executors;
 mod install;
+mod people;
 mod selftest;
 mod software;
 #[allow(dead_code, reason = "scenarios of whole fleets come with the applier")]

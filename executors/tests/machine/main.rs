@@ -2,6 +2,7 @@
 
 mod commands;
 mod escapes;
+mod homes;
 mod laws;
 mod matrix;
 mod ownership;

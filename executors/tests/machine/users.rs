@@ -62,7 +62,7 @@ fn an_account_with_everything_is_made_damaged_repaired_and_removed() {
         report.message,
         "created; group deploy made; groups adm, deploy; password set; keys: 1; sudo without password: created"
     );
-    assert!(text(&host, "/etc/passwd").ends_with("dan:x:1000:1002:Dan D.:/home/dan:/bin/bash\n"));
+    assert!(text(&host, "/etc/passwd").ends_with("dan:x:1000:1000:Dan D.:/home/dan:/bin/bash\n"));
     assert!(text(&host, "/etc/group").contains("adm:x:4:bob,dan\n"));
     assert!(text(&host, "/etc/shadow").contains("dan:$6$salt$hash:"));
     assert!(text(&host, KEYS).ends_with(&format!("removed.\n{KEY}\n")));

@@ -135,14 +135,17 @@ impl Plan {
     ) -> Result<(), Trouble> {
         let folder = below(home, ".ssh")?;
         let path = below(&folder, "authorized_keys")?;
-        let (dir, file) = (host.stat(&folder)?, host.stat(&path)?);
+        let dir = host.stat(&folder)?;
+        if let Some(stat) = &dir {
+            usable(stat, &folder, account, old_uid)?;
+        }
+        let file = host.stat(&path)?;
         if keys.is_empty() && file.is_none() {
             return Ok(());
         }
         match &dir {
             None => self.deeds.push(Deed::Folder(folder.clone())),
             Some(stat) => {
-                usable(stat, &folder, account, old_uid)?;
                 if stat.mode != PRIVATE {
                     self.words.push(format!("{folder}: mode {:04o} -> {PRIVATE:04o}", stat.mode));
                     self.deeds.push(Deed::Mode(folder, PRIVATE));

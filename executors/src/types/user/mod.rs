@@ -318,8 +318,8 @@ impl User {
         for name in names.map(String::as_str) {
             if tables.group(name).is_none() && !made.contains(&name) {
                 made.push(name);
-                let words =
-                    if self.system { vec!["groupadd", "--system", name] } else { vec!["groupadd", name] };
+                // A system group, so that the ids from 1000 on are left to people's own groups.
+                let words = ["groupadd", "--system", name];
                 // Before the command that needs it.
                 let at = work.actions.len().min(made.len() - 1);
                 work.actions.insert(at, Action::User(Act::command(&words, None)));
