@@ -6,12 +6,13 @@
 //! | `schema.rs` | its records, typed, with canonical encoding |
 //! | `view.rs` | what the records mean: a pure function of the record set |
 //!
-//! What a node does about a change is in `node`, in a module of the same name. Present now: [`config`],
-//! [`settings`], [`status`].
+//! What a node does about a change is in `node`, in a module of the same name. Present now: [`audit`],
+//! [`config`], [`settings`], [`status`].
 //!
 //! What this crate never does: decide whether a statement's signer may (the caller asks `spanner` and passes the
 //! answer in), read a clock, or keep state: a view is made from records whenever they change.
 
+pub mod audit;
 pub mod config;
 pub mod settings;
 pub mod status;

@@ -6,7 +6,8 @@
 //! - a **[`Statement`]** is what an operator signs. It travels inside records; the same statement may arrive in
 //!   records of several nodes and counts once, so it has a name of its own.
 //! - a **shape** says what a set of records means: *statements* are a grow-only set under a pure function that
-//!   lives with the content type; a *register* ([`register`]) keeps the latest of one writer.
+//!   lives with the content type; a *register* ([`register`]) keeps the latest of one writer; a *log* ([`log`])
+//!   keeps every entry of one writer, each holding the id of the one before.
 //! - a **[`Replica`]** is the set of records that one node holds, space by space, and finds forks.
 //! - **[`reconcile`]** makes two such sets equal, cheaply.
 //!
@@ -23,6 +24,7 @@
 //! What this crate never does: decide who may write (that is `spanner`), look at stamps to decide anything, or
 //! touch a disk or a network.
 
+pub mod log;
 pub mod reconcile;
 pub mod record;
 pub mod register;

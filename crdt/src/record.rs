@@ -128,6 +128,11 @@ impl Unverified {
         }
     }
 
+    /// The sequence it claims to have.
+    pub fn seq(&self) -> u64 {
+        self.parts.seq
+    }
+
     /// The space it claims to be of.
     pub fn space(&self) -> &Space {
         &self.parts.space

@@ -201,6 +201,13 @@ impl Replica {
         })
     }
 
+    /// The record that one author has in a space under this sequence; of two, the one that counts.
+    pub fn at(&self, space: &Space, author: &PublicKey, seq: u64) -> Option<&Record> {
+        let set = self.spaces.get(space)?;
+        let (id, key) = set.authors.get(author)?.seqs.get(&seq)?;
+        set.held.get(key).map(|held| &held.record).filter(|record| record.id() == *id)
+    }
+
     /// The current value of an author's register.
     pub fn register(&self, space: &Space, author: &PublicKey, slot: Slot) -> Option<&Record> {
         let set = self.spaces.get(space)?;

@@ -8,9 +8,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use minicbor::{Decode, Decoder, Encode, Encoder};
+use vigo_base::PublicKey;
 
 /// The longest name of a space, in bytes.
 pub const SPACE_BYTES: usize = 96;
+
+/// How the names of audit logs begin.
+const AUDIT: &str = "audit/";
 
 /// The name of a space: `config`, `status`, `audit/<bolt>`, …
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +55,16 @@ impl Space {
         Space::known("status")
     }
 
+    /// What this bolt wrote down of what was done. Bolts hold it.
+    pub fn audit(bolt: &PublicKey) -> Space {
+        Space(Arc::from(format!("{AUDIT}{bolt}")))
+    }
+
+    /// Whose audit log it is; none for any other space.
+    pub fn audit_of(&self) -> Option<PublicKey> {
+        self.0.strip_prefix(AUDIT)?.parse().ok()
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -89,5 +103,22 @@ impl<C> Encode<C> for Space {
 impl<'b, C> Decode<'b, C> for Space {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Space, minicbor::decode::Error> {
         d.str()?.parse().map_err(|_| minicbor::decode::Error::message("not a space"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vigo_base::SecretKey;
+
+    #[test]
+    fn an_audit_log_is_of_one_bolt() {
+        let key = SecretKey::from_seed([3; 32]).public();
+        let space = Space::audit(&key);
+        assert_eq!(space.as_str().parse(), Ok(space.clone()));
+        assert_eq!(space.audit_of(), Some(key));
+        for other in ["audit", "audit/", "audit/b1", "status", &format!("audit/{key}/x")] {
+            assert_eq!(other.parse::<Space>().unwrap().audit_of(), None, "{other}");
+        }
     }
 }

@@ -152,6 +152,15 @@ fn log(event: &Event) {
         Event::Cloned { key } => {
             tracing::error!(?key, "one key in two places: revoke it, let the machine join anew")
         }
+        Event::JoinTurnedDown { key, name, why } => {
+            tracing::warn!(?key, name = escaped(name), why = escaped(why), "a machine may not join");
+        }
+        Event::Alarm { bolt, what } => {
+            tracing::error!(?bolt, what = escaped(what), "an audit log was tampered with");
+        }
+        Event::EffectRefused { what, why } => {
+            tracing::error!(what = escaped(what), why = escaped(why), "the applier refused an effect");
+        }
         Event::Expelled { why } => {
             tracing::error!(why = escaped(why), "this node does not take part any more")
         }

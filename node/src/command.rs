@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use vigo_base::{Hash, PublicKey, SpannerId, Time};
+use vigo_content::audit::Anchor;
 use vigo_content::config::Epoch;
 use vigo_content::status::{Drift, Failure, Presence, Run};
 use vigo_stacks::report::RunReport;
@@ -66,7 +67,32 @@ pub enum Command {
     },
     /// The fleet's authority, to restore the fleet from (`vigo init --restore`).
     Authority,
+    /// What bolts wrote down; on bolts only.
+    Audit {
+        /// Which of it.
+        filter: AuditFilter,
+    },
+    /// Checks what bolts wrote down; on bolts only.
+    AuditVerify,
 }
+
+/// Which entries of the audit logs are meant. What is none does not limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditFilter {
+    /// In the log of the bolt with this name or key.
+    pub bolt: Option<String>,
+    /// Of the kind with this name.
+    pub kind: Option<String>,
+    /// By, or about, this name, key or `uid N`.
+    pub who: Option<String>,
+    /// Not before this, by the clock of the bolt that wrote.
+    pub since: Option<Time>,
+    /// Only so many, the newest; at most [`AUDIT_ROWS`].
+    pub limit: Option<u32>,
+}
+
+/// How many entries one reply holds at most.
+pub const AUDIT_ROWS: u32 = 2_000;
 
 /// A reply to a [`Command`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -115,6 +141,10 @@ pub enum Reply {
         /// The records of `admissions`, in hexadecimal digits.
         records: Vec<String>,
     },
+    /// To [`Command::Audit`]: the newest last.
+    Audit(Vec<AuditRow>),
+    /// To [`Command::AuditVerify`].
+    AuditVerify(Vec<AuditLog>),
 }
 
 /// Why a command was not done.
@@ -391,4 +421,77 @@ pub struct PeerRow {
     /// Whether a gossip link to it stands, too.
     #[serde(default)]
     pub gossip: bool,
+}
+
+/// One entry of an audit log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// The bolt that wrote it.
+    pub bolt: String,
+    /// Its key.
+    pub bolt_key: PublicKey,
+    /// The entry's place in that log.
+    pub number: u64,
+    /// Its id.
+    pub id: Hash,
+    /// When, by that bolt's clock.
+    pub at: Time,
+    /// The name of its kind.
+    pub kind: String,
+    /// By whom, in words.
+    pub who: String,
+    /// Their key, if they have one.
+    pub key: Option<PublicKey>,
+    /// To whom or what.
+    pub target: String,
+    /// The statement or record that it is about.
+    pub subject: Option<Hash>,
+    /// More words.
+    pub text: String,
+    /// How many times, when it was folded.
+    pub count: u64,
+    /// How far the bolt had seen other bolts' logs.
+    pub anchors: Vec<Anchor>,
+}
+
+/// What the audit log of one bolt comes to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuditLog {
+    /// The bolt.
+    pub bolt: String,
+    /// Its key.
+    pub key: PublicKey,
+    /// `active`, `suspended` or `revoked`.
+    pub state: String,
+    /// How many entries it must have.
+    pub length: u64,
+    /// How many are held here.
+    pub entries: usize,
+    /// The id of the last.
+    pub head: Option<Hash>,
+    /// How many anchors in other bolts' logs agree with it.
+    pub anchors: usize,
+    /// The last entry that one of them names.
+    pub anchored: u64,
+    /// Whether nothing is wrong and nobody raised an alarm in the last seven days.
+    pub intact: bool,
+    /// What is wrong now.
+    pub damage: Vec<AuditDamage>,
+    /// What other bolts found in it, whether or not that was mended since; those of the last seven days.
+    pub alarms: Vec<AuditDamage>,
+}
+
+/// One thing that is wrong with a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditDamage {
+    /// The entry where it begins; 0 if that is said in the words.
+    pub number: u64,
+    /// `missing`, `link`, `fork`, `unreadable`, `short`, `differs`, or `alarm`.
+    pub what: String,
+    /// In words.
+    pub text: String,
+    /// The bolt that saw it otherwise, or raised the alarm.
+    pub by: Option<String>,
+    /// When, for an alarm.
+    pub at: Option<Time>,
 }

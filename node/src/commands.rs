@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use vigo_base::{Hash, PublicKey, Time};
+use vigo_content::audit::{self, Kind};
 use vigo_content::config::{PUBLISH, Publish};
 use vigo_content::settings::Change;
 use vigo_crdt::{Space, Statement};
@@ -38,6 +39,7 @@ fn door_of(command: &Command) -> Request {
         Command::Settings => Request::LocalSettings,
         Command::Peers => Request::LocalPeers,
         Command::Authority => Request::LocalContext,
+        Command::Audit { .. } | Command::AuditVerify => Request::LocalAudit,
     }
 }
 
@@ -56,23 +58,33 @@ impl Node {
         };
         if let Err(denied) = may(&who, &door_of(&command), self.here()) {
             let hint = Some("root and members of the group vigo-admin administer this node");
-            let reply = Err(refuse(RefusalKind::Denied, denied.to_string(), hint));
+            let text = denied.to_string();
+            let by = audit::Who::Local { uid: caller.uid };
+            self.audit_say(now, Kind::CommandRefused, by, "", &text, out);
+            let reply = Err(refuse(RefusalKind::Denied, text, hint));
             return out.push(Output::Reply { id, reply });
         }
         self.settle_all(now, out);
         match command {
-            Command::Converge { dry_run } => return self.ask_run(now, id, dry_run, out),
+            Command::Converge { dry_run } => {
+                if !dry_run {
+                    let who = audit::Who::Local { uid: caller.uid };
+                    self.audit_say(now, Kind::Command, who, "converge", "", out);
+                }
+                return self.ask_run(now, id, dry_run, out);
+            }
             Command::Submit { space, statement } => {
                 let reply = self.submit(now, &space, &statement, out);
+                self.audit_submission(now, caller.uid, &space, &reply, out);
                 return out.push(Output::Reply { id, reply });
             }
             _ => {}
         }
-        let reply = self.answer(now, command, out);
+        let reply = self.answer(now, caller.uid, command, out);
         out.push(Output::Reply { id, reply });
     }
 
-    fn answer(&mut self, now: Time, command: Command, out: &mut Out) -> Answer {
+    fn answer(&mut self, now: Time, uid: u32, command: Command, out: &mut Out) -> Answer {
         Ok(match command {
             Command::Status => Reply::Status(Box::new(self.status(now))),
             Command::Context { key } => Reply::Context(Box::new(self.context(now, key)?)),
@@ -85,7 +97,7 @@ impl Node {
             }
             Command::Members => Reply::Members(self.member_rows()),
             Command::Requests => Reply::Requests(self.request_rows()),
-            Command::Deny { key } => self.deny(now, key, out)?,
+            Command::Deny { key } => self.deny(now, uid, key, out)?,
             Command::Envoys => Reply::Envoys(self.envoy_rows(now)),
             Command::Envoy { name } => Reply::Envoy(Box::new(self.envoy(&name, now)?)),
             Command::Publishes => Reply::Publishes(self.publish_rows()),
@@ -93,10 +105,28 @@ impl Node {
             Command::Peers => Reply::Peers(self.peer_rows()),
             Command::Source { id } => self.source(id)?,
             Command::Authority => self.authority()?,
+            Command::Audit { filter } => Reply::Audit(self.audit_rows(&filter)?),
+            Command::AuditVerify => Reply::AuditVerify(self.audit_logs(now)?),
             Command::Converge { .. } | Command::Submit { .. } => {
                 return Err(refuse(RefusalKind::Internal, "answered elsewhere", None));
             }
         })
+    }
+
+    /// Writes down who handed in what, or was refused.
+    fn audit_submission(&mut self, now: Time, uid: u32, space: &str, reply: &Answer, out: &mut Out) {
+        let who = audit::Who::Local { uid };
+        match reply {
+            Ok(Reply::Submitted { id }) => {
+                let text = format!("a statement in {space}");
+                let entry = audit::Entry::new(self.wall(now), Kind::Command, who, "submit", &text);
+                self.audit_write(now, entry.about(*id), out);
+            }
+            Err(refusal) => {
+                self.audit_say(now, Kind::CommandRefused, who, "submit", &refusal.what, out);
+            }
+            Ok(_) => {}
+        }
     }
 
     fn authority(&self) -> Answer {

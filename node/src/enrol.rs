@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use vigo_base::{Hash, PublicKey, SpannerId, Time, codec, time};
+use vigo_content::audit::{Kind as Deed, Who};
 use vigo_crdt::Space;
 use vigo_spanner::spend::SPEND;
 use vigo_spanner::{
@@ -270,6 +271,7 @@ impl Node {
         let (node, exporter) = (session.key, session.exporter);
         let proof = Proof { key: enrol.invite_key, exporter: Hash::of(&exporter), signature: enrol.proof };
         let kind = if enrol.bolt { NodeKind::Bolt } else { NodeKind::Envoy };
+        let name = enrol.name.to_string();
         let request = EnrolRequest { name: enrol.name, kind, proof };
         let answer = match self.spanner().filter(|ours| *ours != enrol.spanner) {
             Some(ours) => JoinAnswer::Refused(format!(
@@ -282,7 +284,7 @@ impl Node {
             }
         };
         if let JoinAnswer::Refused(why) = &answer {
-            out.push(Output::Emit(Event::PeerRefused { key: node, why: why.clone() }));
+            out.push(Output::Emit(Event::JoinTurnedDown { key: node, name, why: why.clone() }));
         }
         self.send(conn, &Frame::JoinAnswer(answer), out);
     }
@@ -336,6 +338,8 @@ impl Node {
         }
         if self.trust.as_ref().is_some_and(|t| t.authority.is_revoked(&key).is_some()) {
             let why = "a revoked key never returns: make a new one".to_string();
+            let name = ask.name.to_string();
+            out.push(Output::Emit(Event::JoinTurnedDown { key, name, why: why.clone() }));
             return self.farewell(conn, Farewell::Revoked, why, out);
         }
         let kind = if ask.bolt { NodeKind::Bolt } else { NodeKind::Envoy };
@@ -399,7 +403,14 @@ impl Node {
     }
 
     /// Turns down a request.
-    pub(crate) fn deny(&mut self, now: Time, key: PublicKey, out: &mut Out) -> Result<Reply, Refusal> {
+    pub(crate) fn deny(
+        &mut self,
+        now: Time,
+        uid: u32,
+        key: PublicKey,
+        out: &mut Out,
+    ) -> Result<Reply, Refusal> {
+        let name = self.requests.get(&key).map(|r| r.name.to_string()).unwrap_or_default();
         let words = self.requests.get(&key).map(|r| r.words).unwrap_or_default();
         if let Err(refused) = self.requests.decide(now, &key, &words, false) {
             let hint = Some("`vigocli spanner requests` shows who asks".to_string());
@@ -410,6 +421,8 @@ impl Node {
             self.send(conn, &Frame::JoinAnswer(JoinAnswer::Refused(why.into())), out);
             self.farewell(conn, Farewell::Denied, why.into(), out);
         }
+        let text = format!("the key {key}");
+        self.audit_say(now, Deed::JoinDenied, Who::Local { uid }, &name, &text, out);
         Ok(Reply::Denied)
     }
 }

@@ -5,15 +5,15 @@
 //! What is new is persisted and passed on to those who hold that space too; because persisting comes first among
 //! the outputs, nobody hears of a record before it is durable.
 //!
-//! Our own records wait in the [`Pen`] until a peer has said which of ours it has seen: a node that comes back
-//! with an old disk must not use a sequence twice.
+//! Our own records wait in the [`Pen`] until a bolt (where there is none, any peer) has said which of ours it has
+//! seen: a node that comes back with an old disk must not use a sequence twice.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use vigo_base::{Hash, PublicKey, SpannerId, Time, limits, time};
 use vigo_crdt::replica::{Form, Refusal};
-use vigo_crdt::{Record, Space, Statement, Unverified, Verdict, register};
+use vigo_crdt::{Record, Space, Statement, Unverified, Verdict, log, register};
 use vigo_spanner::spend::{FORK, SPEND, STATEMENT};
 use vigo_spanner::{Act, ForkProof, SpendRecord, may_push};
 use vigo_swarm::frame::{Bytes, Frame, Head};
@@ -88,6 +88,8 @@ pub(crate) enum Shape {
     Fork,
     /// It is an envoy's word on itself.
     Register,
+    /// It is an entry of a bolt's audit log.
+    Log,
     /// It means nothing here: kept and passed on.
     Opaque,
 }
@@ -101,6 +103,7 @@ impl Shape {
             SPEND if admissions || envoys => Shape::Spend,
             FORK if admissions => Shape::Fork,
             register::REGISTER if *space == Space::status() => Shape::Register,
+            log::LOG if space.audit_of().is_some() => Shape::Log,
             _ => Shape::Opaque,
         }
     }
@@ -155,9 +158,15 @@ impl Node {
         if self.replica.contains(unverified.space(), &unverified.key()) {
             return Verdict::Known;
         }
+        let (bolt, number) = (unverified.space().audit_of(), unverified.seq());
         let record = match unverified.verify(&spanner) {
             Ok(record) => record,
-            Err(e) => return refused(e.to_string(), true),
+            Err(e) => {
+                if let Some(peer) = from.conn().and_then(|conn| self.sessions.get(&conn)).map(|s| s.key) {
+                    self.audit_bent(bolt, &peer, number, &e.to_string(), out);
+                }
+                return refused(e.to_string(), true);
+            }
         };
         if let Some(session) = from.conn().and_then(|conn| self.sessions.get(&conn))
             && let Err(denied) = may_push(&session.who(), record.space(), &record.author(), self.here())
@@ -176,7 +185,8 @@ impl Node {
     /// Whether this node keeps records of a space.
     fn holds(&self, space: &Space) -> bool {
         let bolts = [Space::envoys(), Space::status()];
-        is_for_all(space) || (bolts.contains(space) && self.is_bolt())
+        let audit = || space.audit_of().is_some_and(|bolt| self.was_bolt(&bolt));
+        is_for_all(space) || (self.is_bolt() && (bolts.contains(space) || audit()))
     }
 
     /// Judges a record whose signature holds.
@@ -251,6 +261,22 @@ impl Node {
                 }
                 Ok(member.filter(|m| m.is_active()).map(|_| Form::Register(slot)))
             }
+            Shape::Log => {
+                let line = log::read(record).map_err(|e| fault(e.to_string()))?;
+                if record.space().audit_of() != Some(record.author()) {
+                    return Err(fault("an entry in the audit log of another bolt".into()));
+                }
+                if line.body.len() > vigo_content::audit::BODY_BYTES {
+                    return Err(fault(format!("an audit entry of {} bytes", line.body.len())));
+                }
+                if self.replica.len(record.space()) >= vigo_content::audit::LOG_ENTRIES {
+                    return Err(Refusal { why: "that audit log is full".into(), senders_fault: false });
+                }
+                Ok(Some(Form::Single))
+            }
+            Shape::Opaque if record.space().audit_of().is_some_and(|bolt| bolt != record.author()) => {
+                Err(fault("a record in the audit log of another bolt".into()))
+            }
             Shape::Opaque => Ok(member.map(|_| Form::Opaque)),
         }
     }
@@ -315,7 +341,11 @@ impl Node {
             out.push(Output::Emit(Event::Arrived { space, id, at, by }));
         }
         self.pass_on(now, from, &record, out);
-        self.touched.insert(record.space().clone());
+        if record.space().audit_of().is_some() {
+            self.audit_filed(now, &record, out);
+        } else {
+            self.touched.insert(record.space().clone());
+        }
         Verdict::New
     }
 
@@ -349,6 +379,9 @@ impl Node {
     pub(crate) fn wanted(&mut self, now: Time, conn: ConnId, space: &Space, keys: &[Hash], out: &mut Out) {
         if keys.len() > limits::WANT_RECORDS {
             return self.misbehaved(now, conn, format!("{} records asked for in one frame", keys.len()), out);
+        }
+        if let Some(peer) = self.sessions.get(&conn).map(|s| s.key) {
+            self.audit_lacks(space, &peer, keys, out);
         }
         let found = keys.iter().filter_map(|key| self.replica.get(space, key)).cloned().collect();
         self.send_records(conn, found, out);
@@ -392,7 +425,7 @@ impl Node {
         self.write_now(now, space, kind, payload, out);
     }
 
-    fn write_now(&mut self, now: Time, space: Space, kind: u16, payload: Vec<u8>, out: &mut Out) {
+    pub(crate) fn write_now(&mut self, now: Time, space: Space, kind: u16, payload: Vec<u8>, out: &mut Out) {
         let Some(spanner) = self.spanner() else { return };
         let held = self.replica.head(&space, &self.me).map_or(0, |(seq, _)| seq);
         let last = held.max(self.pen.seen.get(&space).copied().unwrap_or(0));
@@ -419,7 +452,11 @@ impl Node {
 
     /// A peer says which of our records it has seen.
     pub(crate) fn pen_heard_heads(&mut self, now: Time, conn: ConnId, heads: &[Head], out: &mut Out) {
+        self.heard_own_log(now, conn, heads, out);
         for head in heads.iter().take(16) {
+            if head.space.audit_of().is_some() {
+                continue;
+            }
             let ours = self.replica.head(&head.space, &self.me);
             let known =
                 self.pen.seen.get(&head.space).copied().unwrap_or(0).max(ours.map_or(0, |(seq, _)| seq));
@@ -441,8 +478,26 @@ impl Node {
                 }
             }
         }
-        self.pen.waits = None;
-        self.pen_flush(now, out);
+        // Envoys hold nobody's status: where there are bolts, a bolt's word is needed.
+        let bolt = self.sessions.get(&conn).is_some_and(|s| s.is_bolt());
+        if bolt || self.other_bolts().next().is_none() {
+            self.pen.waits = None;
+            self.pen_flush(now, out);
+        }
+    }
+
+    /// A bolt says how far it has seen our audit log. An entry follows the one before, so its word is not enough
+    /// to go on: the entry itself is asked for.
+    fn heard_own_log(&mut self, now: Time, conn: ConnId, heads: &[Head], out: &mut Out) {
+        if !self.is_bolt() || !self.sessions.get(&conn).is_some_and(|s| s.is_bolt()) {
+            return;
+        }
+        let own = Space::audit(&self.me);
+        let head = heads.iter().find(|head| head.space == own);
+        self.audit_heard(now, head.map(|head| (head.seq, head.id)));
+        if let Some(head) = head.filter(|head| !self.replica.contains(&own, &head.id)) {
+            self.send(conn, &Frame::Want(own, vec![head.id]), out);
+        }
     }
 
     pub(crate) fn pen_wake(&mut self, now: Time, out: &mut Out) {

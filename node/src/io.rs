@@ -502,6 +502,29 @@ pub enum Event {
         /// Whose.
         key: PublicKey,
     },
+    /// A machine that wanted to join was turned down here.
+    JoinTurnedDown {
+        /// Its key.
+        key: PublicKey,
+        /// The name it wanted.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// A bolt's audit log was tampered with.
+    Alarm {
+        /// Whose log.
+        bolt: PublicKey,
+        /// What was found.
+        what: String,
+    },
+    /// The applier refused an effect.
+    EffectRefused {
+        /// Which.
+        what: String,
+        /// Why.
+        why: String,
+    },
     /// This node has lost its standing: it stops taking part.
     Expelled {
         /// Why.

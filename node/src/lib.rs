@@ -9,6 +9,7 @@
 //!
 //! What this crate never does: read a clock, draw randomness, touch a disk, a socket or the machine it runs on.
 
+mod audit;
 mod beacon;
 pub mod boot;
 pub mod command;

@@ -13,6 +13,7 @@
 //! | `beacon`, `discover` | finding members, and fleets to join, on this machine's own networks |
 //! | `follow` | from a new head of configuration to a run and its report |
 //! | `tell` | registers, listings and everything else that is said about this node |
+//! | `audit` | what this bolt writes down, and what it makes of the others' logs |
 //! | `command` | the local API |
 //!
 //! Invariants: nothing is sent or acknowledged before it is persisted (the order of outputs says so); nothing is
@@ -31,6 +32,7 @@ use vigo_swarm::ids::{ConnId, OpId};
 use vigo_swarm::peers::Peers;
 use vigo_swarm::sync::Reconciler;
 
+use crate::audit::Audit;
 use crate::beacon::Beaconing;
 use crate::boot::Options;
 use crate::content::Blobs;
@@ -97,6 +99,7 @@ pub struct Node {
     pub(crate) requests: JoinRequests,
     pub(crate) askers: Askers,
     pub(crate) parked: Parked,
+    pub(crate) audit: Audit,
     pub(crate) pen: Pen,
     pub(crate) sessions: BTreeMap<ConnId, Session>,
     pub(crate) peers: Peers,
@@ -105,6 +108,8 @@ pub struct Node {
     /// Set once this process has joined: the one that converges is another.
     pub(crate) dormant: bool,
     pub(crate) sync: Reconciler,
+    /// How many spaces are compared with bolts.
+    pub(crate) shared: usize,
     pub(crate) exchange: Exchange,
     pub(crate) blobs: Blobs,
     pub(crate) config: ConfigView,
@@ -137,6 +142,7 @@ impl Machine for Node {
 
     fn handle(&mut self, now: Time, input: Input, out: &mut Out) {
         self.last = now;
+        let emitted = out.len();
         match input {
             Input::PeerUp { conn, key, dialed, address, exporter } => {
                 self.peer_up(now, Session::new(conn, key, dialed, address, exporter, now), out);
@@ -161,10 +167,12 @@ impl Machine for Node {
             Input::Stopping => self.stopping(now, out),
         }
         self.settle(now, out);
+        self.audit_events(now, emitted, out);
     }
 
     fn wake(&mut self, now: Time, out: &mut Out) {
         self.last = now;
+        let emitted = out.len();
         if now >= self.timers.ping {
             self.timers.ping = now.after(PING / 2 + self.dice.below(PING));
             self.ping_all(now, out);
@@ -186,7 +194,9 @@ impl Machine for Node {
         self.dial_due(now, out);
         self.gossip_wake(now);
         self.follow_wake(now, out);
+        self.audit_wake(now, out);
         self.settle(now, out);
+        self.audit_events(now, emitted, out);
     }
 
     fn next_wake(&self) -> Option<Time> {
@@ -202,6 +212,7 @@ impl Machine for Node {
         due.extend(self.gossip.next_wake());
         due.extend(self.sync.next_wake());
         due.extend(self.exchange.next_wake());
+        due.extend(self.audit_next_wake());
         due.extend(self.pen.next_wake());
         due.extend(self.joining.as_ref().and_then(Joining::next_wake));
         due.extend(self.beacon_next_wake());
@@ -215,10 +226,12 @@ impl Node {
     pub(crate) fn settle(&mut self, now: Time, out: &mut Out) {
         // Trust first: it decides what counts in every other space. Bounded, because each pass takes a space
         // out and only admissions put others in.
+        let mut drawn = false;
         for _ in 0..8 {
             let rests = |space: &&Space| self.rests.get(*space).is_none_or(|until| now >= *until);
             let Some(space) = self.touched.iter().find(rests).cloned() else { break };
             self.touched.remove(&space);
+            drawn |= space != Space::status();
             if space == Space::admissions() {
                 self.trust_changed(now, out);
             } else if space == Space::envoys() {
@@ -233,6 +246,9 @@ impl Node {
                 short if short < time::millis(10) => drop(self.rests.remove(&space)),
                 rest => drop(self.rests.insert(space, now.after(rest))),
             }
+        }
+        if drawn {
+            self.audit_state(now, out);
         }
         self.follow(now, out);
         self.gossip_review(now, out);
@@ -294,6 +310,7 @@ impl Node {
 
     fn stopping(&mut self, now: Time, out: &mut Out) {
         self.save_book(now, out);
+        self.audit_stopping(now, out);
         let members: Vec<ConnId> = self.sessions.keys().copied().collect();
         for conn in members {
             self.farewell(conn, vigo_swarm::frame::Farewell::Stopping, "the node is stopping".into(), out);

@@ -145,6 +145,7 @@ impl Node {
         let mut spaces = vec![Space::admissions(), Space::config(), Space::settings()];
         if peer_is_bolt && self.is_bolt() {
             spaces.extend([Space::envoys(), Space::status()]);
+            spaces.extend(self.audit_spaces());
         }
         spaces
     }
@@ -159,8 +160,9 @@ impl Node {
         let Some(session) = self.sessions.get(&conn) else { return };
         // Before its papers hold we cannot know whether it is a bolt; what only bolts share comes with pings.
         let bolt = session.is_bolt();
+        let own = Space::audit(&session.key);
         let spaces =
-            [Space::admissions(), Space::envoys(), Space::config(), Space::settings(), Space::status()];
+            [Space::admissions(), Space::envoys(), Space::config(), Space::settings(), Space::status(), own];
         let head = |space: &Space| {
             let (seq, id) = self.replica.head(space, &session.key)?;
             Some(Head { space: space.clone(), seq, id })

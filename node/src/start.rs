@@ -14,6 +14,7 @@ use vigo_swarm::ids::OpId;
 use vigo_swarm::peers::{Book, Kind, Me, Peers, Source};
 use vigo_swarm::sync::Reconciler;
 
+use crate::audit::Audit;
 use crate::beacon::Beaconing;
 use crate::boot::{BadBoot, Boot, meta};
 use crate::content::{Blobs, Custody};
@@ -66,12 +67,14 @@ impl Node {
             requests: JoinRequests::new(),
             askers: Askers::default(),
             parked: Parked::default(),
+            audit: Audit::default(),
             pen: Pen::default(),
             sessions: BTreeMap::new(),
             peers: Peers::new(who_i_am(me, &options.addresses), book, dice.fork()),
             lan: Beaconing::new(now, dice.fork()),
             gossip: Gossip::new(dice.fork()),
             sync: Reconciler::new(dice.fork()),
+            shared: 0,
             exchange: Exchange::new(dice.fork(), OpId(EXCHANGE_OPS)),
             blobs: Blobs::default(),
             config: ConfigView::default(),
@@ -121,7 +124,7 @@ impl Node {
                     Err(_) => continue,
                 },
                 Shape::Fork => crate::forks::form(&record),
-                Shape::Spend => Form::Single,
+                Shape::Spend | Shape::Log => Form::Single,
                 Shape::Opaque => Form::Opaque,
             };
             self.replica.insert(record.clone(), form);
@@ -157,6 +160,7 @@ impl Node {
         if !alone {
             self.pen_wait(now);
         }
+        self.audit_boot(now, out);
         // So that the first question finds a node that has looked at its own records.
         self.settle(now, out);
     }

@@ -7,7 +7,7 @@ use vigo_base::{Machine, Outbox, Time};
 use vigo_crdt::Space;
 use vigo_swarm::frame::{Bytes, Digest, Frame};
 use vigo_swarm::ids::ConnId;
-use vigo_swarm::sync::{Act, Input};
+use vigo_swarm::sync::{Act, Input, SPACES};
 
 use crate::node::{Node, Out};
 
@@ -28,7 +28,8 @@ impl Node {
     pub(crate) fn heard_digests(&mut self, now: Time, conn: ConnId, digests: Vec<Digest>, out: &mut Out) {
         let bolt = self.sessions.get(&conn).is_some_and(|s| s.is_bolt());
         let shared = self.shared_spaces(bolt);
-        for Digest { space, digest } in digests.into_iter().filter(|d| shared.contains(&d.space)).take(32) {
+        for Digest { space, digest } in digests.into_iter().filter(|d| shared.contains(&d.space)).take(SPACES)
+        {
             let ours = self.replica.digest(&space);
             self.sync_input(now, Input::Digest { conn, space, theirs: digest, ours }, out);
         }
@@ -47,6 +48,20 @@ impl Node {
         self.sync_input(now, Input::Compared(conn, space, answer.to_vec()), out);
     }
 
+    /// A bolt more, and its audit log is compared with every other bolt from now on.
+    pub(crate) fn share_anew(&mut self, now: Time, out: &mut Out) {
+        let shared = self.shared_spaces(true);
+        if !self.is_bolt() || self.shared == shared.len() {
+            return;
+        }
+        self.shared = shared.len();
+        let bolts: Vec<_> =
+            self.sessions.values().filter(|s| s.is_bolt()).map(|s| (s.conn, s.dialed)).collect();
+        for (conn, leads) in bolts {
+            self.sync_input(now, Input::Up { conn, leads, spaces: shared.clone() }, out);
+        }
+    }
+
     fn sync_acts(&mut self, now: Time, mut acts: Outbox<Act>, out: &mut Out) {
         let mut later = Vec::new();
         for act in acts.drain() {
@@ -63,6 +78,9 @@ impl Node {
                     self.send(conn, &Frame::Compare(space, Bytes::from(message)), out);
                 }
                 Act::Push(conn, space, keys) => {
+                    if let Some(peer) = self.sessions.get(&conn).map(|s| s.key) {
+                        self.audit_lacks(&space, &peer, &keys, out);
+                    }
                     let found =
                         keys.iter().filter_map(|key| self.replica.get(&space, key)).cloned().collect();
                     self.send_records(conn, found, out);

@@ -286,7 +286,7 @@ impl Node {
             peers: self.members().count(),
             bolts: self.members().filter(|(_, m)| m.is_active_bolt()).count(),
             records: self.replica.spaces().map(|s| (s.to_string(), self.replica.len(s))).collect(),
-            warnings: self.warning_lines(),
+            warnings: self.warning_lines(now),
         }
     }
 
@@ -315,8 +315,9 @@ impl Node {
         (if suspended { "suspended" } else { "out" }.into(), Some(why.to_string()))
     }
 
-    fn warning_lines(&self) -> Vec<String> {
+    fn warning_lines(&self, now: Time) -> Vec<String> {
         let mut lines: Vec<String> = self.warnings.values().cloned().collect();
+        lines.extend(self.audit_warnings(now));
         for loser in self.config.losers() {
             lines.push(format!(
                 "epoch {} {} lost against another publish of the same epoch: publish again to close the fork",

@@ -182,6 +182,7 @@ impl Node {
             self.warnings.remove("standing");
         }
         self.judge_sessions(out);
+        self.share_anew(now, out);
         self.serve_requests(now, out);
         self.pen_flush(now, out);
         self.retry_parked(now, out);

@@ -29,7 +29,7 @@ mod world;
 pub use audit::Known;
 pub use faults::Skew;
 pub use fleet::Fleet;
-pub use machine::{Machine, Power};
+pub use machine::{Disk, Machine, Power};
 pub use operator::Published;
 pub use scenario::{Broken, Outcome, Scenario, Size};
 pub use world::World;

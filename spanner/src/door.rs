@@ -99,6 +99,7 @@ pub enum Request {
     LocalSettings,
     LocalMetrics,
     LocalPeers,
+    LocalAudit,
     LocalWait,
 }
 
@@ -191,6 +192,7 @@ rows! {
     LocalSettings, "local settings", Admin, "list settings";
     LocalMetrics, "local metrics", Admin, "counters and gauges";
     LocalPeers, "local peers", Admin, "list connections";
+    LocalAudit, "local audit", Admin, "list and check what bolts wrote down";
     LocalWait, "local wait", Admin, "wait until something has happened";
 }
 
@@ -223,10 +225,10 @@ impl Rule {
             Rule::Joining => "for machines that are not members yet",
             Rule::Member => "for active members with papers",
             Rule::BySpace => {
-                "envoys and bolts may for admissions, config and settings, between bolts also for admissions/envoys and status"
+                "envoys and bolts may for admissions, config and settings, between bolts also for admissions/envoys, status and audit"
             }
             Rule::PushBySpace => {
-                "envoys and bolts may for admissions, config and settings, between bolts also for admissions/envoys and status, and an envoy may hand its own status to a bolt"
+                "envoys and bolts may for admissions, config and settings, between bolts also for admissions/envoys, status and audit, and an envoy may hand its own status to a bolt"
             }
             Rule::Admin => "for root and the group vigo-admin: use sudo",
         }
@@ -265,7 +267,7 @@ pub fn may(who: &Who, request: &Request, here: NodeKind) -> Result<(), Denied> {
 /// Whether a member and this node both hold a space.
 fn shares(who: &Who, space: &Space, here: NodeKind) -> bool {
     let everyone = [Space::admissions(), Space::config(), Space::settings()].contains(space);
-    let bolts = [Space::envoys(), Space::status()].contains(space);
+    let bolts = [Space::envoys(), Space::status()].contains(space) || space.audit_of().is_some();
     match who {
         Who::Envoy(_) => everyone,
         Who::Bolt(_) => everyone || (bolts && here == NodeKind::Bolt),

@@ -23,7 +23,7 @@ use crate::ids::ConnId;
 /// Sessions open at one time.
 pub const SESSIONS: usize = 8;
 /// Spaces compared with one peer.
-pub const SPACES: usize = 64;
+pub const SPACES: usize = 128;
 /// Mean time between two checks of one space with one peer.
 const PACE: Micros = secs(60);
 /// How long the other side may take to answer.

@@ -1,12 +1,14 @@
 //! Whole fleets, in one process: stories told twice, and random lives from seeds.
 //!
 //! - `stories`: what a fleet does on good and bad days;
+//! - `audit`: what bolts write down, and that tampering with it shows (R14);
 //! - `authority`: who may what, when statements come to different nodes in every order (R11);
 //! - `power`: machines that lose power between any two outputs, and disks from the past (R4);
 //! - `hostile`: members gone bad;
 //! - `lan`: machines that find each other by beacons, and what a hostile neighbour can cause;
 //! - `random`: seeded random lives with every fault (R1).
 
+mod audit;
 mod authority;
 mod gossip;
 mod hostile;

@@ -34,6 +34,7 @@ fn let_in(who: &Who, space: &Space, here: NodeKind) -> Vec<&'static str> {
 fn all_spaces() -> Vec<Space> {
     let mut all =
         vec![Space::admissions(), Space::envoys(), Space::config(), Space::settings(), Space::status()];
+    all.push(Space::audit(&SecretKey::from_seed([1; 32]).public()));
     all.push("audit/b1".parse().unwrap());
     all.push("nonsense".parse().unwrap());
     all
@@ -80,9 +81,12 @@ fn members_reach_the_spaces_they_hold() {
             assert_eq!(on_space(&bolt, &space, here).len(), 3);
         }
     }
-    for space in [Space::envoys(), Space::status()] {
+    let audit = Space::audit(&SecretKey::from_seed([1; 32]).public());
+    for space in [Space::envoys(), Space::status(), audit.clone()] {
         assert_eq!(on_space(&bolt, &space, NodeKind::Bolt).len(), 3);
     }
+    assert!(on_space(&envoy, &audit, NodeKind::Bolt).is_empty(), "no envoy reads what was written down");
+    assert!(on_space(&bolt, &audit, NodeKind::Envoy).is_empty());
     assert!(on_space(&envoy, &Space::envoys(), NodeKind::Bolt).is_empty());
     assert!(on_space(&bolt, &Space::envoys(), NodeKind::Envoy).is_empty(), "an envoy holds none of it");
     assert_eq!(on_space(&envoy, &Space::status(), NodeKind::Bolt), ["push"]);
@@ -133,7 +137,7 @@ fn refusals_say_who_is_let_in() {
     let say = |who: &Who, request| may(who, &request, NodeKind::Bolt).unwrap_err().to_string();
     assert_eq!(
         say(&Who::Stranger, Request::Want(Space::config())),
-        "a peer without papers may not want config: envoys and bolts may for admissions, config and settings, between bolts also for admissions/envoys and status"
+        "a peer without papers may not want config: envoys and bolts may for admissions, config and settings, between bolts also for admissions/envoys, status and audit"
     );
     assert_eq!(
         say(&Who::Revoked, Request::Enrol),
