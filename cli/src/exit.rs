@@ -29,11 +29,13 @@ pub enum Exit {
     Config = 7,
     /// It was applied, and some steps or machines failed.
     Partial = 8,
+    /// What was checked is damaged.
+    Damaged = 9,
 }
 
 impl Exit {
     /// Every code, its word in JSON, and what it means.
-    pub const ALL: [(Exit, &'static str, &'static str); 9] = [
+    pub const ALL: [(Exit, &'static str, &'static str); 10] = [
         (Exit::Ok, "ok", "all went as asked"),
         (Exit::Failed, "failed", "it failed, for a reason that has no code of its own"),
         (Exit::Usage, "usage", "the command line, node.yaml or a value given is wrong"),
@@ -47,6 +49,7 @@ impl Exit {
         (Exit::Unavailable, "unavailable", "no node answers here, or it cannot now: start it or wait"),
         (Exit::Config, "config", "the configuration has errors; nothing was published or applied"),
         (Exit::Partial, "partial", "it was applied, and some steps failed or some envoys did not arrive"),
+        (Exit::Damaged, "damaged", "what was checked is damaged, or was tampered with"),
     ];
 
     /// Its word in JSON.
@@ -176,7 +179,7 @@ mod tests {
     #[test]
     fn every_code_has_one_row_and_its_own_number() {
         let numbers: Vec<u8> = Exit::ALL.iter().map(|(exit, ..)| *exit as u8).collect();
-        assert_eq!(numbers, (0..9).collect::<Vec<u8>>());
+        assert_eq!(numbers, (0..10).collect::<Vec<u8>>());
         assert_eq!(Exit::Stale.word(), "stale");
     }
 

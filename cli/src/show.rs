@@ -75,9 +75,9 @@ impl Show {
     pub fn tint(&self, word: &str) -> String {
         let code = match word {
             _ if !self.color => return word.to_owned(),
-            "ok" | "converged" | "active" | "member" | "online" | "none" => "32",
+            "ok" | "converged" | "active" | "member" | "online" | "none" | "intact" => "32",
             "created" | "updated" | "deleted" | "relapsed" | "running" | "joining" => "33",
-            "failed" | "degraded" | "diverged" | "revoked" | "suspended" | "blocked" => "31",
+            "failed" | "degraded" | "diverged" | "revoked" | "suspended" | "blocked" | "damaged" => "31",
             "skipped" | "offline" | "unknown" => "2",
             _ => return word.to_owned(),
         };

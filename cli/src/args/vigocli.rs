@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use vigo_daemon::node::content_types::audit::KINDS;
 use vigo_daemon::node::spanner::Right;
 
 use super::{Everywhere, KeyArgs, RULE};
@@ -46,6 +47,9 @@ pub enum Command {
     /// Settings of the whole fleet
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Settings(Settings),
+    /// What was done and by whom, as the bolts wrote it down
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Audit(Audit),
 }
 
 /// `vigocli spanner`.
@@ -387,4 +391,45 @@ pub enum Settings {
         #[command(flatten)]
         key: KeyArgs,
     },
+}
+
+/// `vigocli audit`.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// List the newest entries, the newest last
+    List(AuditList),
+    /// Check every log that this bolt holds: signatures, order, and what the other bolts have seen of it
+    #[command(
+        after_help = "Examples:\n  vigocli audit verify\n  vigocli audit verify --json\n\nIt ends with 9 if a log is damaged now, or if a bolt found one tampered with in the last seven days."
+    )]
+    Verify,
+}
+
+/// `vigocli audit list`.
+#[derive(Debug, Args)]
+#[command(after_help = audit_help())]
+pub struct AuditList {
+    /// Only in the log of this bolt
+    #[arg(long, value_name = "NAME|KEY")]
+    pub bolt: Option<String>,
+    /// Only of this kind
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// Only by, or about, this name, key or 'uid N'
+    #[arg(long, value_name = "WHO")]
+    pub who: Option<String>,
+    /// Only of the last 30m, 12h or 7d
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// How many, at most 2000
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub limit: u32,
+}
+
+fn audit_help() -> String {
+    let kinds = KINDS.iter().map(|(_, name, what)| format!("  {name:<16} {what}\n"));
+    format!(
+        "Examples:\n  vigocli audit list\n  vigocli audit list --kind publish --since 7d\n  vigocli audit list --who alice --json\n\nKinds:\n{}",
+        kinds.collect::<String>()
+    )
 }

@@ -1,6 +1,7 @@
 //! The commands of `vigocli`: the fleet, with an operator's key.
 
 pub mod admit;
+pub mod audit;
 pub mod compare;
 pub mod config;
 pub mod envoys;
@@ -27,5 +28,6 @@ pub fn run(cli: &Vigocli) -> Result<(), Failure> {
         Command::Config(args) => config::run(everywhere, args),
         Command::Envoys(args) => envoys::run(everywhere, args),
         Command::Settings(args) => settings::run(everywhere, args),
+        Command::Audit(args) => audit::run(everywhere, args),
     }
 }

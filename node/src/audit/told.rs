@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use vigo_base::{PublicKey, Time, text};
-use vigo_content::audit::{KINDS, Kind, Row, Verified, rows, verify};
+use vigo_content::audit::{Anchor, KINDS, Kind, Row, Verified, rows, verify};
 use vigo_crdt::{Record, Space};
 use vigo_spanner::MemberState;
 
@@ -63,10 +63,11 @@ impl Node {
             Some(name) => self.bolts_named(name)?,
             None => self.all_bolts(),
         };
+        let names = self.all_bolts();
         let mut found: Vec<AuditRow> = Vec::new();
         for (bolt, name) in &bolts {
             let space = Space::audit(bolt);
-            let all = rows(self.replica.by_author(&space, bolt)).map(|row| listed(name, row));
+            let all = rows(self.replica.by_author(&space, bolt)).map(|row| listed(name, row, &names));
             found.extend(all.filter(|row| wanted(filter, row)));
         }
         found.sort_by_key(|row| (row.at, row.bolt_key, row.number));
@@ -157,9 +158,13 @@ fn no_kind(name: &str) -> Refusal {
     Refusal { kind: RefusalKind::BadRequest, what, hint: Some(hint) }
 }
 
-fn listed(bolt: &str, row: Row) -> AuditRow {
+fn listed(bolt: &str, row: Row, names: &BTreeMap<PublicKey, String>) -> AuditRow {
     let Row { bolt: bolt_key, number, id, entry } = row;
     let bolt = bolt.to_string();
+    let anchor = |a: &Anchor| {
+        let name = names.get(&a.bolt).cloned().unwrap_or_else(|| a.bolt.short());
+        format!("{name} {}", a.number)
+    };
     match entry {
         Ok(entry) => AuditRow {
             bolt,
@@ -172,7 +177,10 @@ fn listed(bolt: &str, row: Row) -> AuditRow {
             key: entry.who.key(),
             target: entry.target,
             subject: entry.subject,
-            text: entry.text,
+            text: match entry.anchors.as_slice() {
+                [] => entry.text,
+                anchors => anchors.iter().map(anchor).collect::<Vec<_>>().join(", "),
+            },
             count: entry.count,
             anchors: entry.anchors,
         },
