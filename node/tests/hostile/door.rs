@@ -6,6 +6,7 @@
 
 use vigo_base::{Hash, PublicKey, SecretKey, Time, time};
 use vigo_node::Command;
+use vigo_node::command::AuditFilter;
 use vigo_node::crdt::{Space, register};
 use vigo_node::sign::Wanted;
 use vigo_node::spanner::{NameRule, NodeKind, Proof, Token};
@@ -318,6 +319,8 @@ fn commands() -> Vec<Command> {
         Command::Peers,
         Command::Source { id: None },
         Command::Authority,
+        Command::Audit { filter: AuditFilter::default() },
+        Command::AuditVerify,
     ];
     let place = |command: &Command| match command {
         Command::Status => 0,
@@ -335,8 +338,10 @@ fn commands() -> Vec<Command> {
         Command::Peers => 12,
         Command::Source { .. } => 13,
         Command::Authority => 14,
+        Command::Audit { .. } => 15,
+        Command::AuditVerify => 16,
     };
-    assert!(list.iter().map(place).eq(0..15), "one of each kind");
+    assert!(list.iter().map(place).eq(0..17), "one of each kind");
     list
 }
 

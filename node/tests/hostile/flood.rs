@@ -93,7 +93,7 @@ fn a_key_in_two_hands_costs_everybody_one_proof_however_often_it_forks() {
     assert!(!rig.bolt.hung.contains_key(&conn), "telling it again is no fault");
     assert_eq!(records_in(&mut rig, "admissions"), before + 1);
     let held = rig.bolt.reload();
-    assert_eq!(held.disk.records.len(), rig.bolt.disk.records.len());
+    assert_eq!(held.kept().len(), rig.bolt.kept().len());
     let forked = rig.bolt.greet(key(20).public(), &papers);
     assert!(rig.bolt.hung.contains_key(&forked), "it is suspended all the same");
 }

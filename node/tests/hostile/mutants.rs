@@ -111,7 +111,7 @@ struct Tally {
 fn attack(fleet: &Fleet, host: &mut Host, forger: &mut Forger, count: usize, tally: &mut Tally) {
     let (carrier, papers) = (fleet.carrier.0.public(), &fleet.carrier.1);
     let mut conn: ConnId = host.greet(carrier, papers);
-    let before = host.disk.records.len();
+    let before = host.kept().len();
     let mut queue: Vec<Vec<u8>> = Vec::new();
     let mut left = count;
     while left > 0 || !queue.is_empty() {
@@ -142,7 +142,7 @@ fn attack(fleet: &Fleet, host: &mut Host, forger: &mut Forger, count: usize, tal
         }
     }
     host.input(Input::PeerDown { conn, why: "done".into() });
-    tally.taken += host.disk.records.len().saturating_sub(before);
+    tally.taken += host.kept().len().saturating_sub(before);
 }
 
 /// Connects two nodes and carries frames until both say the same of every space.

@@ -4,14 +4,14 @@
 use vigo_base::{Domain, Hash, SecretKey, SpannerId, Stamp, Time, codec, limits};
 use vigo_node::Event;
 use vigo_node::content_types::settings::{Change, SETTING};
-use vigo_node::crdt::{Draft, Record, Space, register};
+use vigo_node::crdt::{Draft, Record, Space, log, register};
 use vigo_node::spanner::act::{Admit, Invite};
 use vigo_node::spanner::spend::{FORK, SPEND, STATEMENT, Spend};
 use vigo_node::spanner::{Act, Invitee, NameRule, NodeKind};
 use vigo_node::swarm::frame::{Bytes, Frame};
 use vigo_node::swarm::ids::ConnId;
 
-use crate::rig::{OPERATOR, Rig, key, name, push};
+use crate::rig::{BOLT, OPERATOR, Rig, key, name, push};
 
 const REGISTER: u16 = register::REGISTER;
 
@@ -51,11 +51,11 @@ impl Stage {
     /// Pushes one record; gives whether the sender was blamed (named and cut off) and whether anything was kept.
     fn give(&mut self, by: By, bytes: &[u8]) -> (bool, bool) {
         let conn = self.greet(by);
-        let before = self.rig.bolt.disk.records.clone();
+        let before = self.rig.bolt.kept();
         self.rig.bolt.frame(conn, &push(&[bytes]));
         let (blamed, hung) = (self.rig.bolt.misbehaved(), self.rig.bolt.hung.contains_key(&conn));
         assert_eq!(!blamed.is_empty(), hung, "blamed {blamed:?}, and the connection ended: {hung}");
-        (hung, self.rig.bolt.disk.records != before)
+        (hung, self.rig.bolt.kept() != before)
     }
 
     /// Wrong, and the sender must have known: blamed, and nothing kept.
@@ -334,6 +334,28 @@ fn a_fork_suspends_its_author_and_not_its_carrier() {
     let payload = codec::encode(&pair.map(Bytes::from));
     let record = s.carry(5, Space::admissions(), FORK, payload);
     s.fault(By::Bolt, &record, "two records that are one");
+}
+
+#[test]
+fn nobody_writes_into_the_audit_log_of_another() {
+    let mut s = stage();
+    let (ours, theirs) = (Space::audit(&key(BOLT).public()), Space::audit(&s.bolt.0.public()));
+    let said = |number| log::payload(number, &Hash::default(), b"x");
+    let good = s.rig.record(&s.bolt.0, theirs.clone(), 1, log::LOG, said(1));
+    s.fault(By::Envoy, good.bytes(), "no envoy hands over audit entries");
+    let record = s.rig.record(&s.bolt.0, ours.clone(), 1, log::LOG, said(1));
+    s.fault(By::Bolt, record.bytes(), "an entry in our log by another bolt");
+    let record = s.rig.record(&s.bolt.0, ours, 2, 999, vec![1]);
+    s.fault(By::Bolt, record.bytes(), "a record of an unknown kind in our log");
+    let record = s.rig.record(&s.bolt.0, theirs.clone(), 1, log::LOG, said(2));
+    s.fault(By::Bolt, record.bytes(), "an entry whose number is not its sequence");
+    let record = s.rig.record(&s.bolt.0, theirs.clone(), 1, log::LOG, vec![0; 20]);
+    s.fault(By::Bolt, record.bytes(), "an entry that follows nothing");
+    let long = log::payload(1, &Hash::default(), &[7; 15 * 1024]);
+    let record = s.rig.record(&s.bolt.0, theirs, 1, log::LOG, long);
+    s.fault(By::Bolt, record.bytes(), "an entry that is too large");
+    let (verdict, kept) = s.give(By::Bolt, good.bytes());
+    assert!(kept, "its own is kept: {verdict:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vigo_base::{Hash, Hostname, Machine as _, Outbox, PublicKey, SecretKey, SpannerId, Stamp, Time, time};
-use vigo_node::crdt::{Draft, Record, Space, Statement};
+use vigo_node::crdt::{Draft, Record, Space, Statement, Unverified};
 use vigo_node::sign::{Signed, Signer};
 use vigo_node::spanner::NodeKind;
 use vigo_node::swarm::frame::{AskToJoin, Bytes, Digest, Frame, Hello, JoinAnswer, VERSION};
@@ -247,6 +247,14 @@ impl Host {
         }
     }
 
+    /// What the disk holds, but for the bolt's own audit log: that somebody was turned away is written down there.
+    pub fn kept(&self) -> BTreeMap<Hash, Arc<[u8]>> {
+        let own = Some(key(BOLT).public());
+        let audit = |bytes: &[u8]| Unverified::decode(bytes).is_ok_and(|r| r.space().audit_of() == own);
+        let kept = self.disk.records.iter().filter(|(_, bytes)| !audit(bytes));
+        kept.map(|(id, bytes)| (*id, bytes.clone())).collect()
+    }
+
     /// Everything that must not change when somebody is turned away.
     pub fn everything(&mut self) -> String {
         let members = self.call(true, Command::Members);
@@ -259,7 +267,7 @@ impl Host {
         };
         let publishes = self.call(true, Command::Publishes);
         let settings = self.call(true, Command::Settings);
-        let records: Vec<&Hash> = self.disk.records.keys().collect();
+        let records: Vec<Hash> = self.kept().into_keys().collect();
         format!("{records:?} {members:?} {requests:?} {publishes:?} {settings:?}")
     }
 }
