@@ -30,7 +30,7 @@ const LINES: usize = 5;
 /// Characters of them.
 const LINES_CHARS: usize = 500;
 /// What is asked of a unit.
-const PROPERTIES: &str = "Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,NeedDaemonReload,CanReload,Type,RemainAfterExit,Result,ExecMainStartTimestampMonotonic";
+const PROPERTIES: &str = "Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,NeedDaemonReload,CanReload,Type,RemainAfterExit,Result,InvocationID,DropInPaths,ExecMainStartTimestampMonotonic";
 
 /// Kinds of units; a name without one is a service's.
 const SUFFIXES: [&str; 11] = [
@@ -88,12 +88,16 @@ pub struct Unit {
     pub file: String,
     /// Its file has changed since systemd read it.
     pub outdated: bool,
+    /// The names of the files in its `.d` folders that systemd has read.
+    pub parts: BTreeSet<String>,
     /// It has a command that reloads its settings.
     pub can_reload: bool,
     /// It does something and ends: a `oneshot` that does not remain.
     pub ends: bool,
     /// It has been started since the machine was.
     pub begun: bool,
+    /// The id of its last start; what it prints carries it.
+    pub invocation: String,
     /// How it ended: `success`, `exit-code`, …
     pub result: String,
 }
@@ -124,9 +128,15 @@ impl Unit {
             sub: get("SubState"),
             file: get("UnitFileState"),
             outdated: get("NeedDaemonReload") == "yes",
+            parts: get("DropInPaths")
+                .split(' ')
+                .filter_map(|p| p.rsplit('/').next())
+                .map(str::to_owned)
+                .collect(),
             can_reload: get("CanReload") == "yes",
             ends: get("Type") == "oneshot" && get("RemainAfterExit") != "yes",
             begun: !matches!(get("ExecMainStartTimestampMonotonic").as_str(), "" | "0"),
+            invocation: get("InvocationID"),
             result: get("Result"),
         }
     }
@@ -217,9 +227,20 @@ pub fn look(unit: &str, host: &mut dyn Host, limits: &Limits) -> Result<Unit, Tr
     let ran = run(&format!("systemctl show --no-pager --property={PROPERTIES} -- '{unit}'"), host, limits)?;
     let read = Unit::read(&String::from_utf8_lossy(&ran.output));
     if ran.ending == Ending::Exit(0) && !read.load.is_empty() && unit_fault(&read.id).is_none() {
-        return Ok(read);
+        let outdated = read.outdated || (read.load == "loaded" && has_new_parts(&read, host));
+        return Ok(Unit { outdated, ..read });
     }
     Err(ServiceError::Odd { why: last_lines(&ran.output) }.into())
+}
+
+/// Whether a file in the unit's `.d` folders is not yet part of it: systemd itself does not notice a new folder.
+fn has_new_parts(unit: &Unit, host: &dyn Host) -> bool {
+    let mut seen = BTreeSet::new();
+    FOLDERS.iter().any(|folder| {
+        let entries = list(host, &format!("{folder}/{}.d", unit.id)).into_iter();
+        let mut first = entries.filter(|e| e.name.ends_with(".conf") && seen.insert(e.name.clone()));
+        first.any(|e| e.kind == Kind::File && !unit.parts.contains(&e.name))
+    })
 }
 
 /// Whether an init script, which systemd only wraps, is enabled.
@@ -276,7 +297,7 @@ pub fn perform(act: &Act, host: &mut dyn Host, limits: &Limits) -> Result<(), Tr
         return Err(
             match known.filter(|u| u.load == "loaded" && u.result != "success" && !u.result.is_empty()) {
                 Some(known) => {
-                    let journal = journal(unit, host, limits)?;
+                    let journal = journal(&known, host, limits)?;
                     ServiceError::Failed { doing, unit: unit.to_owned(), result: known.result, journal }
                         .into()
                 }
@@ -293,27 +314,25 @@ pub fn perform(act: &Act, host: &mut dyn Host, limits: &Limits) -> Result<(), Tr
             ("activating", "auto-restart") => "ended",
             _ => return Ok(()),
         };
-        let journal = journal(unit, host, limits)?;
+        let journal = journal(&after, host, limits)?;
         return Err(ServiceError::Died { unit: unit.to_owned(), state, result: after.result, journal }.into());
     }
     Ok(())
 }
 
-/// The last lines of a unit's journal: what the unit says, not what systemd says of it.
-fn journal(unit: &str, host: &mut dyn Host, limits: &Limits) -> Result<String, Trouble> {
-    let ran = run(
-        &format!("journalctl --no-pager --quiet --boot --lines=20 --output=cat --unit='{unit}'"),
-        host,
-        limits,
-    )?;
-    let text = String::from_utf8_lossy(&ran.output);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let words = ["Starting ", "Started ", "Stopping ", "Stopped ", "Failed to start ", "Reloading "];
-    let of_systemd =
-        |line: &str| line.starts_with(&format!("{unit}: ")) || words.iter().any(|w| line.starts_with(w));
-    let own: Vec<&str> = lines.iter().copied().filter(|line| !of_systemd(line)).collect();
-    let told = if own.is_empty() { lines } else { own };
-    if told.is_empty() { Ok("nothing".to_owned()) } else { Ok(joined(&told)) }
+/// The last lines of a unit's journal: what it said since its last start, else what systemd says of it.
+fn journal(unit: &Unit, host: &mut dyn Host, limits: &Limits) -> Result<String, Trouble> {
+    let id = unit.invocation.as_str();
+    let known = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    let own = known.then(|| format!("_SYSTEMD_INVOCATION_ID={id}"));
+    for matches in own.into_iter().chain([format!("--unit='{}'", unit.id)]) {
+        let line = format!("journalctl --no-pager --quiet --boot --lines=20 --output=cat {matches}");
+        let ran = run(&line, host, limits)?;
+        if ran.ending == Ending::Exit(0) && !ran.output.trim_ascii().is_empty() {
+            return Ok(last_lines(&ran.output));
+        }
+    }
+    Ok("nothing".to_owned())
 }
 
 fn run(line: &str, host: &mut dyn Host, limits: &Limits) -> Result<Ran, Trouble> {

@@ -11,5 +11,6 @@ mod install;
 mod people;
 mod selftest;
 mod software;
+mod software_stories;
 #[allow(dead_code, reason = "scenarios of whole fleets come with the applier")]
 mod story;

@@ -23,6 +23,8 @@ pub use said::Plan;
 pub const PROGRAM: &str = "/usr/bin/apt-get";
 /// Milliseconds that a lock held by another program is waited for, at most.
 pub const LOCK_MILLIS: u64 = 120_000;
+/// Milliseconds between two looks at a lock.
+const LOCK_NAP_MILLIS: u64 = 2_000;
 /// Minutes for which the lists of packages are taken as they are.
 pub const LISTS_MINUTES: u64 = 60;
 /// Bytes of the longest package name.
@@ -236,15 +238,17 @@ fn unlocked(line: &str, host: &mut dyn Host, limits: &Limits) -> Result<Ran, Tro
     let begun = host.millis();
     let patience = LOCK_MILLIS.min(limits.deadline.saturating_sub(begun) / 10 * 9);
     loop {
+        let tried = host.millis();
         let ran = run(line, host, limits)?;
         let Some(why) = said::lock(&ran.output).filter(|_| ran.ending != Ending::Exit(0)) else {
             return Ok(ran);
         };
         let waited = host.millis().saturating_sub(begun);
-        if waited >= patience {
+        let took = host.millis().saturating_sub(tried);
+        if waited + LOCK_NAP_MILLIS + took >= patience {
             return Err(PackageError::Locked { waited: waited / 1000, why }.into());
         }
-        run("sleep 2", host, limits)?;
+        run(&format!("sleep {}", LOCK_NAP_MILLIS / 1000), host, limits)?;
     }
 }
 

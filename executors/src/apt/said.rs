@@ -101,14 +101,13 @@ pub(super) fn reason(output: &[u8]) -> String {
     let empty = "E: Sub-process";
     let tells = |line: &str| {
         !line.starts_with(empty)
-            && (line.starts_with("E: ") || line.starts_with("dpkg: error") || line.contains("rror: "))
+            && ["E: ", "dpkg: error", "rror: ", "unmet dependencies:"].iter().any(|mark| line.contains(mark))
     };
-    let mut told: Vec<&str> = Vec::new();
-    for (at, line) in lines.iter().enumerate() {
-        // What dpkg says of an error goes on in the next line, after a blank.
-        let goes_on =
-            line.starts_with(' ') && at.checked_sub(1).and_then(|b| lines.get(b)).is_some_and(|b| tells(b));
-        if (tells(line) || goes_on) && !told.contains(line) {
+    let (mut told, mut telling): (Vec<&str>, bool) = (Vec::new(), false);
+    for line in &lines {
+        // What is said of an error goes on in the next lines, after a blank.
+        telling = tells(line) || (telling && line.starts_with(' '));
+        if telling && !told.contains(line) {
             told.push(line);
         }
     }
@@ -150,6 +149,11 @@ mod tests {
             reason(failed.as_bytes()),
             "dpkg: error processing package bad (--configure):; installed bad package post-installation script \
              subprocess returned error exit status 1"
+        );
+        let unmet = "The following packages have unmet dependencies:\n needy : Depends: nowhere but it is not installable\nE: Unable to correct problems, you have held broken packages.\n";
+        assert!(
+            reason(unmet.as_bytes())
+                .contains("needy : Depends: nowhere but it is not installable; Unable to")
         );
         assert_eq!(reason(b"a\nb\n\nc\n"), "a; b; c");
         assert_eq!(reason(b"E: Sub-process /usr/bin/dpkg returned\n"), "Sub-process /usr/bin/dpkg returned");

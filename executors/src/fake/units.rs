@@ -27,6 +27,8 @@ pub struct FakeUnit {
     pub dies: bool,
     /// Its file has changed.
     pub outdated: bool,
+    /// The files in its `.d` folder that were there when systemd read it, by their paths.
+    pub parts: Vec<String>,
     /// How often it was started.
     pub starts: u32,
     /// How often it was reloaded.
@@ -61,9 +63,11 @@ impl FakeUnit {
         let _ = writeln!(text, "LoadState={}", or(self.masked, "masked", "loaded"));
         let _ = writeln!(text, "SubState={}", or(active == "active", "running", "dead"));
         let _ = writeln!(text, "NeedDaemonReload={}", or(self.outdated, "yes", "no"));
+        let _ = writeln!(text, "DropInPaths={}", self.parts.join(" "));
         let _ = writeln!(text, "CanReload={}", or(self.can_reload, "yes", "no"));
         let _ = writeln!(text, "Type={}\nRemainAfterExit=no", or(self.oneshot, "oneshot", "simple"));
         let _ = writeln!(text, "Result={}", or(active == "failed", "exit-code", "success"));
+        let _ = writeln!(text, "InvocationID={:032x}", self.starts);
         let _ = writeln!(text, "ExecMainStartTimestampMonotonic={}", self.starts);
         text
     }
@@ -89,17 +93,19 @@ impl FakeHost {
     pub(super) fn systemd(&mut self, program: &str, words: &[&str], name: &str) -> Ran {
         let software = self.software();
         if program == "journalctl" {
-            let unit = name.trim_start_matches("--unit=").trim_matches('\'');
+            let own = name.starts_with("_SYSTEMD_INVOCATION_ID=");
             return ended(
                 0,
-                &format!(
-                    "Starting {unit}...\nbad setting in line 3\n{unit}: Failed with result 'exit-code'.\n"
-                ),
+                if own { "bad setting in line 3\n" } else { "Failed with result 'exit-code'.\n" },
             );
         }
         if words.contains(&"daemon-reload") {
             software.reads += 1;
-            software.units.values_mut().for_each(|unit| unit.outdated = false);
+            let paths = self.paths();
+            for (name, unit) in &mut self.software().units {
+                unit.outdated = false;
+                unit.parts = paths.iter().filter(|p| p.contains(&format!("/{name}.d/"))).cloned().collect();
+            }
             return ended(0, "");
         }
         let verb = words.iter().copied().find(|w| !w.starts_with('-')).unwrap_or_default();
