@@ -1,4 +1,5 @@
-//! `package` and `service` on a booted machine, with real apt and a real systemd: apply, again, damage, repair, absent.
+//! What `package` and `service` do and say on a booted machine, beside the lives in `software`: holds, locks, triggers,
+//! units that do not start, and traits that are as the machine says.
 //!
 //! The configcrate is applied by `vigo apply`, as somebody who writes one does it; packages come from a repository that
 //! the test makes.
@@ -7,12 +8,11 @@ use serde_json::Value;
 
 use crate::lab::machines::{Machine, Machines, Repository, require_machines};
 use crate::lab::{secs, wait};
+use crate::story::{BUILT, checkouts, in_company};
 
 /// A machine with the program and a repository of its own.
 fn machine(title: &str) -> (Machines, Repository) {
-    let mut machines = Machines::new(title);
-    machines.show(std::path::Path::new(env!("CARGO_BIN_EXE_vigo")), "/usr/local/bin/vigo");
-    machines.add(&["web01"]);
+    let machines = checkouts(title, &["web01"]);
     let repository = Repository::new(machines.lab.folder());
     repository.package("libgreet", "1.0", &[("/usr/share/greet/text", "hello\n")], None);
     let config = [("/etc/greet.conf", "greeting\n")];
@@ -25,7 +25,7 @@ fn machine(title: &str) -> (Machines, Repository) {
 #[track_caller]
 fn apply(web: &Machine, resources: &str, more: &[&str]) -> Vec<(String, String)> {
     web.write("/root/crate.vgo", &format!("name: crate\nresources:\n{resources}"));
-    let said = web.run(&[&["vigo", "apply", "--file", "/root/crate.vgo", "--json"], more].concat());
+    let said = web.run(&[&[BUILT, "apply", "--file", "/root/crate.vgo", "--json"], more].concat());
     let report: Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {said:?}"));
     let steps = report["steps"].as_array().unwrap_or_else(|| panic!("{report}"));
     let text = |step: &Value, key: &str| step[key].as_str().unwrap_or_default().to_owned();
@@ -53,6 +53,7 @@ fn a_package_is_installed_kept_repaired_upgraded_and_removed() {
     if require_machines().skips() {
         return;
     }
+    let _company = in_company();
     let (machines, repository) = machine("exec-package");
     let web = &machines["web01"];
     let has = |name: &str| {
@@ -109,6 +110,7 @@ fn what_goes_wrong_with_packages_is_said() {
     if require_machines().skips() {
         return;
     }
+    let _company = in_company();
     let (machines, repository) = machine("exec-trouble");
     let web = &machines["web01"];
     let failed = |resource: &str| {
@@ -152,6 +154,7 @@ fn a_service_is_started_kept_repaired_and_stopped() {
     if require_machines().skips() {
         return;
     }
+    let _company = in_company();
     let (machines, _) = machine("exec-service");
     let web = &machines["web01"];
     comes_with_its_package(web);
@@ -261,6 +264,7 @@ fn traits_say_what_the_machine_says() {
     if require_machines().skips() {
         return;
     }
+    let _company = in_company();
     let (machines, _) = machine("exec-traits");
     let web = &machines["web01"];
     apply(web, &package("greet", "present"), &[]);
