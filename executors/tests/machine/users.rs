@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use vigo_executors::FakeHost;
+use vigo_executors::fake::Script;
 use vigo_executors::host::{Capabilities, Kind};
 use vigo_stacks::report::Outcome::{self, Created, Deleted, Failed, None as Same, Skipped, Updated};
 use vigo_stacks::report::StepReport;
@@ -154,6 +155,30 @@ fn processes_in_the_way_end_and_are_counted() {
     host.set_processes(1500, 1);
     let report = apply(&mut host, json!({"username": "bob", "state": "absent"}), Deleted);
     assert_eq!(report.message, "removed; ends the user's 1 process");
+}
+
+#[test]
+fn what_sudo_does_not_understand_is_not_put_there() {
+    let mut host = machine();
+    let first_last = json!({"username": "first.last", "sudo_nopasswd": true});
+    apply(&mut host, first_last.clone(), Created);
+    let check =
+        host.commands().iter().find(|line| line.contains("visudo -c")).expect("it is checked").clone();
+    // Sudo passes over files with a dot in their names.
+    let files = |host: &FakeHost| {
+        host.paths().into_iter().filter(|p| p.starts_with("/etc/sudoers.d/")).collect::<Vec<_>>()
+    };
+    assert!(
+        matches!(&files(&host)[..], [one] if one.contains("first_last-") && !one.ends_with("first.last")),
+        "{:?}",
+        files(&host)
+    );
+    let refusal = Script { code: 1, output: "stdin:2: syntax error".into(), ..Script::default() };
+    let mut host = machine().with_script(&check, refusal);
+    let report = run(&mut host, &[step("u", "user", first_last)]);
+    assert_eq!(outcomes(&report), [Failed]);
+    assert!(report.steps[0].message.contains("syntax error"), "{}", report.steps[0].message);
+    assert_eq!(files(&host), Vec::<String>::new());
 }
 
 #[test]
