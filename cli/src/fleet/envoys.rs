@@ -140,7 +140,13 @@ fn flat(path: &str, value: &serde_json::Value, out: &mut String) {
         }
         return;
     }
-    let shown: String = value.to_string().chars().take(200).collect();
+    let shown: String = match value {
+        // What there are dozens of, each with fields, is for programs.
+        serde_json::Value::Array(items) if items.iter().any(serde_json::Value::is_object) => {
+            format!("{} (--json lists them)", items.len())
+        }
+        other => other.to_string().chars().take(200).collect(),
+    };
     let _ = writeln!(out, "  {} = {}", escaped(path), escaped(&shown));
 }
 
@@ -162,4 +168,17 @@ fn runs(everywhere: &Everywhere, detail: &EnvoyDetail) -> Result<(), Failure> {
         let rows: Vec<Vec<String>> = changes.iter().enumerate().map(row).collect();
         show.table(&["run", "changes", "what"], &rows) + &last_run(&show, detail)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traits_are_lines_and_long_lists_are_counted() {
+        let mut out = String::new();
+        let users = json!([{"name": "ada", "uid": 1000}, {"name": "bob", "uid": 1001}]);
+        flat("", &json!({"os": {"distro": "debian"}, "tags": ["a", "b"], "users": users}), &mut out);
+        assert_eq!(out, "  os.distro = \"debian\"\n  tags = [\"a\",\"b\"]\n  users = 2 (--json lists them)\n");
+    }
 }
