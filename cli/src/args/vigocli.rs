@@ -398,9 +398,9 @@ pub enum Settings {
 pub enum Audit {
     /// List the newest entries, the newest last
     List(AuditList),
-    /// Check every log that this bolt holds: signatures, order, and what the other bolts have seen of it
+    /// Check the logs of all bolts against each other
     #[command(
-        after_help = "Examples:\n  vigocli audit verify\n  vigocli audit verify --json\n\nIt ends with 9 if a log is damaged now, or if a bolt found one tampered with in the last seven days."
+        after_help = "Examples:\n  vigocli audit verify\n  vigocli audit verify --json\n\nSignatures, the order of entries, and what each bolt has seen of the others. It ends with 9 if a log is damaged now, or if a bolt found one tampered with in the last seven days."
     )]
     Verify,
 }
