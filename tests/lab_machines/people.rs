@@ -95,6 +95,10 @@ fn a_user_is_made_damaged_repaired_and_removed() {
     assert!(said.contains("home /home/dan made") && said.contains("locked and stays so"), "{said}");
     web.shell("getent shadow dan | grep -q 'dan:!\\$6\\$abc'").good();
 
+    renumbered_and_removed(web, &dan);
+}
+
+fn renumbered_and_removed(web: &Machine, dan: &Value) {
     let sleeper = web.spawn("sleeper", &["runuser", "-u", "dan", "--", "sleep", "1000"]);
     web.shell("for n in $(seq 50); do pgrep -u dan sleep && exit; sleep 0.1; done; exit 1").good();
     let mut renumbered = dan.clone();
@@ -108,7 +112,7 @@ fn a_user_is_made_damaged_repaired_and_removed() {
     assert!(said.contains("the home /home/dan stays") && said.contains("withdrawn"), "{said}");
     assert!(!web.shell("getent passwd dan").went_well() && web.has("/home/dan/.ssh/authorized_keys"));
     assert!(!web.has("/etc/sudoers.d/dan"));
-    user(web, dan, "created");
+    user(web, dan.clone(), "created");
     assert_eq!(web.shell("id -u dan").good(), "4321\n", "not the number of the home that was there");
     user(web, json!({"username": "dan", "state": "absent", "remove_home": true}), "deleted");
     assert!(!web.has("/home/dan") && !web.shell("pgrep -u 4321").went_well());
