@@ -7,7 +7,7 @@ use crate::lab::machines::{Machine, Machines, require_machines};
 /// Where the program is before it is installed.
 const BUILT: &str = "/home/admin/vigo";
 /// What is left of a package that was purged, or of an installation that was never used.
-const TRACES: &str = "find /etc /usr /var /run /srv -xdev -name '*vigo*' -not -path '/var/log/*' -not -path '/var/cache/*'; getent passwd vigo; getent group vigo vigo-admin; true";
+const TRACES: &str = "find /etc /usr /opt /var /run /srv -xdev -name '*vigo*' -not -path '/var/log/*' -not -path '/var/cache/*'; getent passwd vigo; getent group vigo vigo-admin; true";
 
 fn one(title: &str) -> Machines {
     let mut machines = Machines::new(title);
@@ -55,7 +55,13 @@ fn installing_twice_is_installing_once() {
     let again = bolt.shell_as("admin", false, "sudo vigo install").good().to_owned();
     assert!(again.starts_with("Nothing to do: vigo "), "{again}");
 
-    // Never used, it goes without a trace.
+    // Never used, it goes without a trace; from a place of its own as well.
     bolt.shell_as("admin", false, "sudo vigo uninstall").good();
+    assert_eq!(bolt.shell(TRACES).good(), "");
+    bolt.shell_as("admin", false, "sudo ./vigo install --prefix /opt/vigo").good();
+    assert!(
+        bolt.read("/etc/systemd/system/vigo-peer.service").contains("\nExecStart=/opt/vigo/bin/vigo peer\n")
+    );
+    bolt.shell_as("admin", false, "sudo ./vigo uninstall").good();
     assert_eq!(bolt.shell(TRACES).good(), "");
 }

@@ -179,6 +179,9 @@ mod tests {
         let mut out = String::new();
         let users = json!([{"name": "ada", "uid": 1000}, {"name": "bob", "uid": 1001}]);
         flat("", &json!({"os": {"distro": "debian"}, "tags": ["a", "b"], "users": users}), &mut out);
-        assert_eq!(out, "  os.distro = \"debian\"\n  tags = [\"a\",\"b\"]\n  users = 2 (--json lists them)\n");
+        assert_eq!(
+            out,
+            "  os.distro = \"debian\"\n  tags = [\"a\",\"b\"]\n  users = 2 (--json lists them)\n"
+        );
     }
 }

@@ -81,6 +81,12 @@ impl Places {
         self.root.is_some()
     }
 
+    /// The prefix, if it is nobody's but ours.
+    pub fn own_prefix(&self) -> Option<&Path> {
+        let shared = ["/usr", "/usr/local"].iter().any(|dir| self.prefix == Path::new(dir));
+        (!shared).then_some(self.prefix.as_path())
+    }
+
     /// The program's place on the machine it is for.
     pub fn program(&self) -> PathBuf {
         self.prefix.join("bin/vigo")

@@ -115,7 +115,7 @@ fn files(work: &mut Work, places: &Places) -> Result<(), Failure> {
     }
     if !work.is_dry() {
         let bundled = places.bundles()?.into_iter().flat_map(|bundle| bundle.items);
-        bundled.chain(items).for_each(|item| leave_no_empty(&item.path));
+        bundled.chain(items).for_each(|item| leave_no_empty(&item.path, places));
     }
     let run = places::directories().into_iter().filter(|dir| dir.path.starts_with("/run"));
     for dir in run.map(|dir| dir.path) {
@@ -133,8 +133,11 @@ fn files(work: &mut Work, places: &Places) -> Result<(), Failure> {
 }
 
 /// Removes the directories above a file that is gone as long as they hold nothing: `install` made them.
-fn leave_no_empty(path: &Path) {
-    let ours = |dir: &&Path| dir.file_name().is_some_and(|name| EVERYWHERE.iter().all(|keep| name != *keep));
+fn leave_no_empty(path: &Path, places: &Places) {
+    let ours = |dir: &&Path| {
+        let own = places.own_prefix().is_some_and(|prefix| dir.starts_with(prefix));
+        own || dir.file_name().is_some_and(|name| EVERYWHERE.iter().all(|keep| name != *keep))
+    };
     for dir in path.ancestors().skip(1).take_while(ours) {
         // One that holds something cannot be removed, and so ends it.
         if there(dir) && fs::remove_dir(dir).is_err() {
