@@ -17,6 +17,7 @@ use vigo_swarm::beacon::{Beacons, Heard, Here, Interface, Pace, Packet, Probe, S
 use vigo_swarm::frame::Frame;
 use vigo_swarm::peers::{Address, Kind};
 
+use crate::command::BeaconCounts;
 use crate::io::Output;
 use crate::node::{Node, Out};
 use crate::trust::Trust;
@@ -52,6 +53,8 @@ pub(crate) struct Beaconing {
     compared: BTreeMap<PublicKey, Time>,
     /// The moment in our last packet.
     moment: Time,
+    /// Packets sent.
+    sent: u64,
     /// How often we asked since we knew somebody.
     asked: u32,
 }
@@ -77,6 +80,7 @@ impl Beaconing {
             suspects: BTreeMap::new(),
             compared: BTreeMap::new(),
             moment: Time(0),
+            sent: 0,
             asked: 0,
         }
     }
@@ -202,12 +206,25 @@ impl Node {
                 }),
                 None => Packet::Probe(Probe { spanner: Some(spanner), time, nonce }),
             };
+            self.lan.sent += 1;
             out.push(Output::Beacon { interface, from, bytes: packet.sign(&self.key) });
         }
         self.lan.told = Some((now, digests));
         self.lan.asked = if seeks { self.lan.asked.saturating_add(1) } else { 0 };
         let neighbours = self.lan.gate.neighbours(now);
         self.lan.pace.spoken(now, neighbours, seeks.then_some(self.lan.asked));
+    }
+
+    pub(crate) fn beacon_counts(&self, now: Time) -> BeaconCounts {
+        let (heard, ignored) = self.lan.gate.counts();
+        BeaconCounts {
+            interfaces: self.lan.interfaces.iter().map(|i| i.name.clone()).collect(),
+            sent: self.lan.sent,
+            heard,
+            ignored: ignored.iter().map(|(why, count)| (why.word().to_string(), *count)).collect(),
+            neighbours: self.lan.gate.neighbours(now),
+            dialed: self.lan.gate.dialed(),
+        }
     }
 
     /// A packet came in, from whomever.
@@ -238,7 +255,7 @@ impl Node {
         self.lan.pace.heard_another();
         if here.seeks && self.is_bolt() {
             self.lan.pace.soon(now, ANSWER);
-        } else if here.seeks {
+        } else if here.seeks && !self.seeks() {
             let neighbours = self.lan.gate.neighbours(now) as u64;
             self.lan.pace.answer(now, (neighbours * SHARE).clamp(ANSWER, secs(10)));
         }
@@ -282,10 +299,11 @@ impl Node {
     }
 
     fn dial_neighbour(&mut self, now: Time, key: PublicKey, kind: Kind, at: SocketAddr, out: &mut Out) {
-        if !self.lan.gate.may_dial(now, &key, at) {
+        let address = Address::from(at);
+        if !self.peers.can_dial_heard(now, &key, &address) || !self.lan.gate.may_dial(now, &key, at) {
             return;
         }
-        if let Some(dial) = self.peers.dial_heard(now, key, kind, Address::from(at)) {
+        if let Some(dial) = self.peers.dial_heard(now, key, kind, address) {
             out.push(Output::Dial { address: dial.address.to_string(), expect: Some(dial.key) });
         }
     }

@@ -223,8 +223,28 @@ pub struct Status {
     pub bolts: usize,
     /// Records held, by space.
     pub records: Vec<(String, usize)>,
+    /// What came of beacons since the node started.
+    #[serde(default)]
+    pub beacons: BeaconCounts,
     /// Things that somebody should look at.
     pub warnings: Vec<String>,
+}
+
+/// What came of beacons since the node started.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct BeaconCounts {
+    /// Interfaces on which they are sent and heard.
+    pub interfaces: Vec<String>,
+    /// Packets sent.
+    pub sent: u64,
+    /// Packets of this fleet that were heard and whose signatures held.
+    pub heard: u64,
+    /// Packets passed over, by reason: `too_many`, `malformed`, `other_fleet`, `own`, `spoofed`, `repeated`, `forged`.
+    pub ignored: std::collections::BTreeMap<String, u64>,
+    /// Senders heard in the last ten minutes.
+    pub neighbours: usize,
+    /// Dials that they caused.
+    pub dialed: u64,
 }
 
 /// What an operator must know to sign.

@@ -121,7 +121,7 @@ impl Node {
         } else if session.member().is_some() && !others {
             self.peers.lost(now, &session.key);
         } else if session.dialed && !others {
-            self.peers.failed(now, &session.key);
+            self.peers.failed_at(now, &session.key, &session.address);
         }
         self.joining_down(now, conn, why, out);
     }
@@ -135,7 +135,7 @@ impl Node {
         out: &mut Out,
     ) {
         if let Some(key) = expect {
-            self.peers.failed(now, &key);
+            self.peers.failed_at(now, &key, address);
         }
         self.joining_dial_failed(now, address, why, out);
     }
@@ -323,6 +323,9 @@ impl Node {
         let addresses =
             hello.addresses.iter().take(limits::ADDRESSES).filter_map(|a| a.parse().ok()).collect();
         self.peers.learn(Source::Itself, key, kind, addresses);
+        if let Some(session) = self.sessions.get(&conn).filter(|s| s.dialed) {
+            self.peers.answered_at(&key, &session.address);
+        }
         self.peers.connected(now, key, kind, if dialed { Dialer::Us } else { Dialer::Them });
         let leads = dialed;
         let spaces = self.shared_spaces(bolt);

@@ -286,6 +286,7 @@ impl Node {
             peers: self.members().count(),
             bolts: self.members().filter(|(_, m)| m.is_active_bolt()).count(),
             records: self.replica.spaces().map(|s| (s.to_string(), self.replica.len(s))).collect(),
+            beacons: self.beacon_counts(now),
             warnings: self.warning_lines(now),
         }
     }

@@ -11,6 +11,7 @@ use vigo_base::Time;
 use vigo_node::Input;
 use vigo_node::boot::meta;
 use vigo_node::swarm::beacon::{Interface, PORT};
+use vigo_node::swarm::peers::{Book, Kind, Me, Peers, Source};
 
 use crate::machine::Power;
 use crate::net::{Net, delay};
@@ -72,6 +73,21 @@ impl Fleet {
             let input = Input::Beacon { interface: INDEX, source, bytes: bytes.to_vec() };
             self.post(0, hearer, input);
         }
+    }
+
+    /// Makes a machine's address book name, for everybody in it, an address where nobody is. It must be off.
+    pub fn scramble_addresses(&mut self, ix: Ix) {
+        assert_eq!(self.machines[ix].power(), Power::Off, "its node would write the book again");
+        let Some(bytes) = self.machines[ix].disk.meta.get(meta::BOOK) else { return };
+        let Ok(book) = Book::decode(bytes) else { return };
+        let (mut dice, me) = (self.dice.fork(), self.machines[ix].key.public());
+        let who = Me { key: me, kind: Kind::Envoy, listens: false, addresses: Vec::new() };
+        let mut moved = Peers::new(who, Book::default(), dice.fork());
+        for (key, entry) in book.iter() {
+            let nowhere = format!("10.99.{}.{}:1531", 200 + dice.below(50), dice.below(250));
+            moved.learn(Source::Itself, *key, entry.kind, nowhere.parse().into_iter().collect());
+        }
+        self.machines[ix].disk.meta.insert(meta::BOOK.to_string(), moved.book().encode());
     }
 
     pub(crate) fn note_dial(&mut self, ix: Ix, address: &str) {

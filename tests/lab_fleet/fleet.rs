@@ -242,6 +242,12 @@ impl Fleet {
         self.get(name).process.as_ref().map(Process::log).unwrap_or_default()
     }
 
+    /// The process of a running machine.
+    #[track_caller]
+    pub fn pid(&self, name: &str) -> u32 {
+        self.get(name).process.as_ref().unwrap_or_else(|| panic!("{name} does not run")).pid()
+    }
+
     /// The machines whose programs were started and not ended.
     pub fn running(&self) -> Vec<String> {
         self.machines.iter().filter(|(_, m)| m.process.is_some()).map(|(name, _)| name.clone()).collect()
@@ -358,8 +364,8 @@ impl Fleet {
     pub fn states(&self, names: &[&str]) -> String {
         let line = |name: &&str| match self.look(name) {
             Some(s) => format!(
-                "\n{name}: {} ({:?}), head {:?}, {}, {} peers",
-                s.standing, s.why, s.head, s.config, s.peers
+                "\n{name}: {} ({:?}), head {:?}, {}, {} peers, {:?}",
+                s.standing, s.why, s.head, s.config, s.peers, s.beacons
             ),
             None => format!("\n{name}: does not answer"),
         };

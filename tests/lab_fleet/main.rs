@@ -8,9 +8,11 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod discover;
 mod drill;
 mod figures;
 mod fleet;
+mod foes;
 mod kill;
 mod nat;
 mod offline;

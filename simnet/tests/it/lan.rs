@@ -258,3 +258,18 @@ fn of_several_fleets_none_is_chosen_and_none_is_an_answer_too() {
     let pending = told(&fleet, sure, |e| matches!(e, Event::JoinPending { .. })).expect("it has asked");
     assert!(pending.contains(&meant.to_string()), "{pending}");
 }
+
+#[test]
+fn machines_that_all_moved_while_they_were_off_find_each_other_although_their_books_are_wrong() {
+    let (mut fleet, all) = fleet(50, 2, 4);
+    all.iter().for_each(|ix| fleet.kill(*ix));
+    fleet.elapse(secs(60));
+    // Everybody's book says where somebody else, or nobody, is now.
+    for ix in &all {
+        fleet.scramble_addresses(*ix);
+        fleet.plug_in(*ix, LAN);
+    }
+    all.iter().for_each(|ix| fleet.start(*ix));
+    let took = fleet.until(secs(30), |f| alone(f, &all).is_empty());
+    assert!(took.is_some_and(|took| took < secs(8)), "{took:?}: alone are {:?}", alone(&fleet, &all));
+}

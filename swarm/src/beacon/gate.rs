@@ -51,6 +51,21 @@ pub enum Ignored {
     Forged,
 }
 
+impl Ignored {
+    /// The reason in one word, for counts.
+    pub fn word(self) -> &'static str {
+        match self {
+            Ignored::TooMany => "too_many",
+            Ignored::Malformed => "malformed",
+            Ignored::OtherFleet => "other_fleet",
+            Ignored::Own => "own",
+            Ignored::Spoofed => "spoofed",
+            Ignored::Repeated => "repeated",
+            Ignored::Forged => "forged",
+        }
+    }
+}
+
 /// What was heard and is signed by the key that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
@@ -76,13 +91,21 @@ pub struct Beacons {
     /// How often each reason was met.
     ignored: BTreeMap<Ignored, u64>,
     heard: u64,
+    dialed: u64,
 }
 
 impl Beacons {
     /// Nothing was heard yet.
     pub fn new(now: Time) -> Beacons {
         let ear = Ear::new(Rates::CHECKED, now);
-        Beacons { ear, known: BTreeMap::new(), dials: Vec::new(), ignored: BTreeMap::new(), heard: 0 }
+        Beacons {
+            ear,
+            known: BTreeMap::new(),
+            dials: Vec::new(),
+            ignored: BTreeMap::new(),
+            heard: 0,
+            dialed: 0,
+        }
     }
 
     /// Takes a packet that came in on the interface with index `scope`. `ours` is the fleet that is listened to; with
@@ -172,6 +195,7 @@ impl Beacons {
         let host = self.dials.iter().filter(|(_, _, a)| a.ip() == address.ip()).count();
         let may = !same && host < HOST_DIALS && self.dials.len() < DIALS;
         if may {
+            self.dialed += 1;
             self.dials.push((now, *key, address));
         }
         may
@@ -180,6 +204,11 @@ impl Beacons {
     /// How many packets were heard, and how many were passed over for which reason.
     pub fn counts(&self) -> (u64, &BTreeMap<Ignored, u64>) {
         (self.heard, &self.ignored)
+    }
+
+    /// How many dials beacons have caused.
+    pub fn dialed(&self) -> u64 {
+        self.dialed
     }
 
     /// Keys that were heard lately.

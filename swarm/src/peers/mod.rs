@@ -4,7 +4,11 @@
 //! are exchanged slowly, so that the fleet stays one piece and no corner of it grows stale. It never decides who
 //! is a member: it dials addresses with an expected key, and papers decide.
 //!
-//! Invariant: at most [`DIALS`] dials are on their way, and never two to one key.
+//! Whom a beacon names is dialed once beside that: a sign of life from where we never thought of is worth more than
+//! what the book says.
+//!
+//! Invariant: at most [`DIALS`] dials are on their way by the book, and never two to one key; and as many because of
+//! beacons, of which the same holds.
 
 mod address;
 mod book;
@@ -99,8 +103,8 @@ pub struct Peers {
     dice: Dice,
     book: Book,
     dialing: BTreeMap<PublicKey, (Address, Time)>,
-    /// Of those being dialed, whom only a beacon named, and as what: they come into the book once they answer.
-    heard: BTreeMap<PublicKey, Kind>,
+    /// Whom a beacon made us dial, and as what: its address comes into the book once it has answered.
+    heard: BTreeMap<PublicKey, (Kind, Address, Time)>,
     urgent: BTreeSet<PublicKey>,
     rotate_at: Option<Time>,
 }
@@ -191,7 +195,6 @@ impl Peers {
 
     /// A dial failed: nobody answered, or somebody else did.
     pub fn failed(&mut self, now: Time, key: &PublicKey) {
-        self.heard.remove(key);
         if self.dialing.remove(key).is_none() {
             return;
         }
@@ -202,6 +205,22 @@ impl Peers {
         let pause = (BACKOFF.0 << rounds.min(10)).min(BACKOFF.1);
         let pause = (pause / 2 + self.dice.below(pause / 2 + 1)).max(BACKOFF.0);
         entry.next_try = now.after(pause);
+    }
+
+    /// The same, where it was dialed at `address`.
+    pub fn failed_at(&mut self, now: Time, key: &PublicKey, address: &str) {
+        if self.heard.get(key).is_some_and(|(_, at, _)| at.as_str() == address) {
+            self.heard.remove(key);
+        } else {
+            self.failed(now, key);
+        }
+    }
+
+    /// Who was dialed at `address` has answered there: before [`Peers::connected`].
+    pub fn answered_at(&mut self, key: &PublicKey, address: &str) {
+        if let Some((_, at, since)) = self.heard.remove(key).filter(|(_, at, _)| at.as_str() == address) {
+            self.dialing.insert(*key, (at, since));
+        }
     }
 
     /// A connection ended that was not meant to: the peer is dialed again within a moment.
@@ -236,22 +255,31 @@ impl Peers {
         }
     }
 
-    /// Whether more peers of a kind should be dialed.
+    /// Whether a beacon of one of this kind is worth a dial. Dials by the book do not count: they may go to where
+    /// nobody is any more.
     pub fn lacks(&self, kind: Kind, connected: &BTreeMap<PublicKey, Kind>) -> bool {
-        self.lacking(kind, connected, &[]) > 0
+        let here = connected.values().filter(|k| **k == kind).count();
+        let coming = self.heard.values().filter(|(k, ..)| *k == kind).count();
+        self.target(kind) > here + coming
+    }
+
+    /// Whether [`Peers::dial_heard`] would dial now.
+    pub fn can_dial_heard(&self, now: Time, key: &PublicKey, address: &Address) -> bool {
+        let fresh = |at: &Time| at.after(DIAL) > now;
+        let busy = self.heard.get(key).is_some_and(|(.., at)| fresh(at));
+        let there = self.dialing.get(key).is_some_and(|(at, _)| at == address);
+        let room = self.heard.values().filter(|(.., at)| fresh(at)).count() < DIALS;
+        room && !busy && !there && *key != self.me.key && address.is_plausible()
     }
 
     /// A dial, once, to somebody whom a beacon named: its word is not enough for the book, so it is forgotten if
-    /// nobody answers there. None if it is being dialed already, or there is no place.
+    /// nobody answers there.
     pub fn dial_heard(&mut self, now: Time, key: PublicKey, kind: Kind, address: Address) -> Option<Dial> {
-        let busy = self.dialing.contains_key(&key) || self.dialing.len() >= DIALS;
-        if busy || key == self.me.key || !address.is_plausible() {
+        if !self.can_dial_heard(now, &key, &address) {
             return None;
         }
-        self.dialing.insert(key, (address.clone(), now));
-        if self.book.get(&key).is_none() {
-            self.heard.insert(key, kind);
-        }
+        self.heard.retain(|_, (.., at)| at.after(DIAL) > now);
+        self.heard.insert(key, (kind, address.clone(), now));
         Some(Dial { key, address })
     }
 
@@ -287,8 +315,7 @@ impl Peers {
     fn lacking(&self, kind: Kind, connected: &BTreeMap<PublicKey, Kind>, chosen: &[PublicKey]) -> usize {
         let target = self.target(kind);
         let here = connected.values().filter(|k| **k == kind).count();
-        let said = |key: &PublicKey| self.book.get(key).map(|e| e.kind).or(self.heard.get(key).copied());
-        let is = |key: &&PublicKey| said(key) == Some(kind);
+        let is = |key: &&PublicKey| self.book.get(key).is_some_and(|e| e.kind == kind);
         let coming = self.dialing.keys().filter(is).count() + chosen.iter().filter(is).count();
         target.saturating_sub(here + coming)
     }
