@@ -29,6 +29,8 @@ const NAME_BYTES: usize = 255;
 const LINES: usize = 5;
 /// Characters of them.
 const LINES_CHARS: usize = 500;
+/// How long a service of which nobody says that it is ready is given to fail.
+const SETTLE: &str = "sleep 0.8";
 /// What is asked of a unit.
 const PROPERTIES: &str = "Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,NeedDaemonReload,CanReload,Type,RemainAfterExit,Result,InvocationID,DropInPaths,ExecMainStartTimestampMonotonic";
 
@@ -94,6 +96,8 @@ pub struct Unit {
     pub can_reload: bool,
     /// It does something and ends: a `oneshot` that does not remain.
     pub ends: bool,
+    /// systemd takes it for started as soon as its process is there.
+    pub unsure: bool,
     /// It has been started since the machine was.
     pub begun: bool,
     /// The id of its last start; what it prints carries it.
@@ -135,6 +139,7 @@ impl Unit {
                 .collect(),
             can_reload: get("CanReload") == "yes",
             ends: get("Type") == "oneshot" && get("RemainAfterExit") != "yes",
+            unsure: matches!(get("Type").as_str(), "simple" | "exec" | "idle"),
             begun: !matches!(get("ExecMainStartTimestampMonotonic").as_str(), "" | "0"),
             invocation: get("InvocationID"),
             result: get("Result"),
@@ -307,8 +312,11 @@ pub fn perform(act: &Act, host: &mut dyn Host, limits: &Limits) -> Result<(), Tr
         );
     }
     if starts {
-        run("sleep 0.3", host, limits)?;
-        let after = look(unit, host, limits)?;
+        let mut after = look(unit, host, limits)?;
+        if after.unsure && after.is_up() {
+            run(SETTLE, host, limits)?;
+            after = look(unit, host, limits)?;
+        }
         let state = match (after.active.as_str(), after.sub.as_str()) {
             ("failed", _) => "failed",
             ("activating", "auto-restart") => "ended",
@@ -325,6 +333,8 @@ fn journal(unit: &Unit, host: &mut dyn Host, limits: &Limits) -> Result<String, 
     let id = unit.invocation.as_str();
     let known = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
     let own = known.then(|| format!("_SYSTEMD_INVOCATION_ID={id}"));
+    // What was printed right before the end may still be on its way.
+    run("journalctl --sync", host, limits)?;
     for matches in own.into_iter().chain([format!("--unit='{}'", unit.id)]) {
         let line = format!("journalctl --no-pager --quiet --boot --lines=20 --output=cat {matches}");
         let ran = run(&line, host, limits)?;
