@@ -23,8 +23,6 @@ pub enum BadAttribute {
     Wrong { name: &'static str, found: String, expected: &'static str },
     #[error("`{name}` is {found}: {why}; expected {expected}")]
     Shape { name: &'static str, found: String, why: String, expected: &'static str },
-    #[error("`{name}` is `{found}`: {why}")]
-    Fault { name: &'static str, found: String, why: String },
     #[error("`{name}`: {source}")]
     Path { name: &'static str, source: BadPath },
     #[error("`{}` is not an attribute of this type{}", escaped(name), hint(nearest))]
@@ -159,18 +157,6 @@ impl<'a> Attributes<'a> {
             Some(Value::String(text)) if text == "true" => Ok(Some(true)),
             Some(Value::String(text)) if text == "false" => Ok(Some(false)),
             Some(other) => Err(wrong(name, other, "`true` or `false`")),
-        }
-    }
-
-    /// A truth value, if there is one.
-    ///
-    /// # Errors
-    /// [`BadAttribute::Wrong`] when it is something else.
-    pub fn maybe(&mut self, name: &'static str) -> Result<Option<bool>, BadAttribute> {
-        match self.get(name) {
-            None => Ok(None),
-            Some(Value::String(text)) if text.is_empty() => Ok(None),
-            Some(_) => self.flag(name).map(Some),
         }
     }
 

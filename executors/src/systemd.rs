@@ -2,12 +2,13 @@
 //!
 //! It never guesses from what a program prints: states come from `systemctl show`, whose properties are systemd's
 //! interface. After a start it looks again, since most services are "started" before they have failed. Unit names reach
-//! a command line only when [`unit_fault`] finds nothing wrong with them, and in quotes.
+//! a command line only in the form of `Word::Unit`, and in quotes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 use vigo_base::text::{escaped, nearest};
+use vigo_stacks::words::Word;
 
 use crate::change::{Limits, Run, Trouble, run_within};
 use crate::host::{Ending, Entry, Host, Kind, Ran};
@@ -23,8 +24,6 @@ pub const FOLDERS: [&str; 5] = [
 ];
 /// Things read of one folder.
 pub const ENTRIES: usize = 8192;
-/// Bytes of the longest unit name.
-const NAME_BYTES: usize = 255;
 /// Lines of the journal in an error.
 const LINES: usize = 5;
 /// Characters of them.
@@ -33,21 +32,6 @@ const LINES_CHARS: usize = 500;
 const SETTLE: &str = "sleep 0.8";
 /// What is asked of a unit.
 const PROPERTIES: &str = "Id,LoadState,LoadError,ActiveState,SubState,UnitFileState,NeedDaemonReload,CanReload,Type,RemainAfterExit,Result,InvocationID,DropInPaths,ExecMainStartTimestampMonotonic";
-
-/// Kinds of units; a name without one is a service's.
-const SUFFIXES: [&str; 11] = [
-    ".service",
-    ".socket",
-    ".timer",
-    ".path",
-    ".mount",
-    ".automount",
-    ".swap",
-    ".target",
-    ".slice",
-    ".scope",
-    ".device",
-];
 
 /// Why a service is not as declared.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -194,26 +178,6 @@ impl Verb {
     }
 }
 
-/// The unit that a declared name means.
-pub fn unit_name(declared: &str) -> String {
-    if SUFFIXES.iter().any(|suffix| declared.ends_with(suffix)) {
-        declared.to_owned()
-    } else {
-        format!("{declared}.service")
-    }
-}
-
-/// What is wrong with the name of a unit; `None` when nothing is.
-pub fn unit_fault(name: &str) -> Option<String> {
-    let unit = unit_name(name);
-    let stem = SUFFIXES.iter().find_map(|suffix| unit.strip_suffix(suffix)).unwrap_or_default();
-    let sound = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
-    if stem.is_empty() || stem.starts_with('-') || unit.len() > NAME_BYTES || !stem.chars().all(sound) {
-        return Some("a name has letters, digits and `:-_.@`, like `nginx` or `getty@tty1`".to_owned());
-    }
-    stem.ends_with('@').then(|| "a template is not a unit: name one of it, like `getty@tty1`".to_owned())
-}
-
 /// Whether systemd runs here.
 ///
 /// # Errors
@@ -231,7 +195,7 @@ pub fn required(host: &dyn Host) -> Result<(), Trouble> {
 pub fn look(unit: &str, host: &mut dyn Host, limits: &Limits) -> Result<Unit, Trouble> {
     let ran = run(&format!("systemctl show --no-pager --property={PROPERTIES} -- '{unit}'"), host, limits)?;
     let read = Unit::read(&String::from_utf8_lossy(&ran.output));
-    if ran.ending == Ending::Exit(0) && !read.load.is_empty() && unit_fault(&read.id).is_none() {
+    if ran.ending == Ending::Exit(0) && !read.load.is_empty() && Word::Unit.fault(&read.id).is_none() {
         let outdated = read.outdated || (read.load == "loaded" && has_new_parts(&read, host));
         return Ok(Unit { outdated, ..read });
     }
@@ -370,24 +334,6 @@ fn near(nearest: &Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_told_from_command_lines() {
-        for name in
-            ["nginx", "getty@tty1", "a\\x2db.mount", "dbus-org.freedesktop.network1", "apt-daily.timer"]
-        {
-            assert_eq!(unit_fault(name), None, "{name}");
-        }
-        for name in
-            ["", ".service", "-x", "a b", "a;b", "a'b", "a/b", "getty@", "getty@.service", "ä", "a\nb", "a*"]
-        {
-            assert!(unit_fault(name).is_some(), "{name}");
-        }
-        assert!(unit_fault(&"a".repeat(NAME_BYTES)).is_some());
-        assert_eq!(unit_name("nginx"), "nginx.service");
-        assert_eq!(unit_name("php8.2-fpm"), "php8.2-fpm.service");
-        assert_eq!(unit_name("apt-daily.timer"), "apt-daily.timer");
-    }
 
     #[test]
     fn properties_are_read() {

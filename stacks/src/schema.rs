@@ -296,7 +296,7 @@ pub const TYPES: [Type; 8] = [
         name: "package",
         about: "a package of the distribution, by apt",
         attributes: &[
-            required("package", Kind::Text, "its name"),
+            required("package", Kind::Word(Word::Package), "its name"),
             optional("purge", Kind::Bool, "when absent: remove its configuration files too"),
         ],
         states: &["present", "absent", "latest"],
@@ -308,7 +308,11 @@ pub const TYPES: [Type; 8] = [
         name: "service",
         about: "a unit of systemd: whether it runs, and whether it starts with the machine",
         attributes: &[
-            required("service", Kind::Text, "its name; without an ending like .timer it is a service's"),
+            required(
+                "service",
+                Kind::Word(Word::Unit),
+                "its name; without an ending like .timer it is a service's",
+            ),
             optional("enabled", Kind::Bool, "whether it starts with the machine; as it is when not given"),
         ],
         states: &["running", "stopped", "restarted", "reloaded"],

@@ -3,7 +3,7 @@
 //! It never answers a question of a package with anything but the package's default, never replaces a configuration
 //! file that somebody changed, and never waits for ever: neither for dpkg's lock nor for a server. What is installed it
 //! reads from dpkg's own file ([`crate::dpkg`]); programs run only when something is to be done. Package names reach a
-//! command line only when [`name_fault`] finds nothing wrong with them.
+//! command line only in the form of `Word::Package`.
 
 mod said;
 
@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 use vigo_base::text::{escaped, nearest};
+use vigo_stacks::words::Word;
 
 use crate::change::{Limits, Run, Trouble, run_within};
 use crate::dpkg;
@@ -27,8 +28,6 @@ pub const LOCK_MILLIS: u64 = 120_000;
 const LOCK_NAP_MILLIS: u64 = 2_000;
 /// Minutes for which the lists of packages are taken as they are.
 pub const LISTS_MINUTES: u64 = 60;
-/// Bytes of the longest package name.
-const NAME_BYTES: usize = 128;
 
 /// Succeeds if the lists are young, and the sources have not changed since. The file is the one that Debian's and
 /// Ubuntu's own tools touch after an update.
@@ -100,29 +99,6 @@ impl Verb {
     }
 }
 
-/// What is wrong with the name of a package; `None` when nothing is.
-pub fn name_fault(name: &str) -> Option<String> {
-    let (stem, arch) = name.split_once(':').map_or((name, None), |(stem, arch)| (stem, Some(arch)));
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let sound = stem.len() >= 2
-        && name.len() <= NAME_BYTES
-        && stem.starts_with(plain)
-        && stem.chars().all(|c| plain(c) || "+.-".contains(c))
-        && arch.is_none_or(|arch| !arch.is_empty() && arch.chars().all(|c| plain(c) || c == '-'));
-    if sound {
-        return None;
-    }
-    Some(match name {
-        name if name.contains(['=', '/']) => "a version or release cannot be asked for".to_owned(),
-        name if name.split([' ', ',', '\n']).count() > 1 => "one resource is for one package".to_owned(),
-        name if name.chars().any(|c| c.is_ascii_uppercase()) => {
-            "the names of packages have no capitals".to_owned()
-        }
-        _ => "a name has letters, digits, `+`, `-` and `.`, two at least, like `nginx` or `libc6:i386`"
-            .to_owned(),
-    })
-}
-
 /// Fetches the lists unless they are young; once a run, and again when the sources have changed since.
 ///
 /// # Errors
@@ -181,7 +157,8 @@ pub fn unknown(
     let line = format!("apt-cache pkgnames {start} | grep -xE '.{{{least},{most}}}'");
     let ran = run(&line, host, limits)?;
     let text = String::from_utf8_lossy(&ran.output);
-    let near = nearest(stem, text.lines().filter(|line| name_fault(line).is_none())).map(str::to_owned);
+    let near =
+        nearest(stem, text.lines().filter(|line| Word::Package.fault(line).is_none())).map(str::to_owned);
     let outdated = lists.failure.borrow().clone();
     Ok(PackageError::Unknown { name: name.to_owned(), nearest: near, outdated })
 }
@@ -292,22 +269,6 @@ fn lists(outdated: &Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_told_from_command_lines() {
-        for name in ["nginx", "g++", "libc6:i386", "libstdc++-12-dev", "0ad", "python3.11"] {
-            assert_eq!(name_fault(name), None, "{name}");
-        }
-        let says = |name: &str| name_fault(name).unwrap_or_else(|| panic!("{name}"));
-        assert!(says("nginx=1.2").contains("version"));
-        assert!(says("nginx/bookworm").contains("release"));
-        assert!(says("nginx curl").contains("one package"));
-        assert!(says("Nginx").contains("capitals"));
-        for name in ["", "x", "-y", "a;id", "a$(id)", "a`id`", "libc*", "~n", "a:", "a:b:c", "a\0b", "ä-x"] {
-            says(name);
-        }
-        says(&"a".repeat(NAME_BYTES + 1));
-    }
 
     #[test]
     fn the_age_of_the_lists_is_written_once() {

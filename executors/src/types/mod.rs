@@ -123,6 +123,7 @@ mod tests {
             Word::Key => "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGEga2V5IG9mIG5vIG9uZSwgZm9yIHRlc3RzIG9ubHkh",
             Word::Schedule => "@daily",
             Word::Account | Word::Comment | Word::Job | Word::CronCommand => "x",
+            Word::Package | Word::Unit => "nginx",
         }
     }
 

@@ -6,6 +6,7 @@
 
 use vigo_base::text::escaped;
 use vigo_stacks::report::Outcome;
+use vigo_stacks::words::Word;
 
 use crate::apt::{self, Act, PackageError, Verb};
 use crate::attributes::{Attributes, BadAttribute};
@@ -34,10 +35,7 @@ enum State {
 impl Package {
     pub(super) fn parse(attributes: &mut Attributes<'_>) -> Result<Package, BadAttribute> {
         let name = "package";
-        let package = attributes.word(name)?.ok_or(BadAttribute::Missing { name })?;
-        if let Some(why) = apt::name_fault(&package) {
-            return Err(BadAttribute::Fault { name, found: brief(&package), why });
-        }
+        let package = attributes.shaped(name, Word::Package)?.ok_or(BadAttribute::Missing { name })?;
         let states = ["present", "absent", "latest"];
         let state = match attributes.one_of("state", &states, "`present`, `absent` or `latest`")? {
             1 => State::Absent,
@@ -164,8 +162,4 @@ fn version(found: Option<&dpkg::Package>) -> String {
 
 fn change(outcome: Outcome, message: String, act: Act) -> Change {
     Change { outcome, message, diff: None, actions: vec![Action::Package(act)] }
-}
-
-fn brief(text: &str) -> String {
-    escaped(&text.chars().take(80).collect::<String>())
 }

@@ -4,8 +4,8 @@
 //! trigger starts what does not run and else changes nothing. It never unmasks a unit, and never touches one whose state
 //! and files are as declared.
 
-use vigo_base::text::escaped;
 use vigo_stacks::report::Outcome;
+use vigo_stacks::words::{Word, unit_name};
 
 use crate::attributes::{Attributes, BadAttribute};
 use crate::change::{Action, Change, Limits, Trouble, Turn};
@@ -34,11 +34,7 @@ enum State {
 impl Service {
     pub(super) fn parse(attributes: &mut Attributes<'_>) -> Result<Service, BadAttribute> {
         let name = "service";
-        let service = attributes.word(name)?.ok_or(BadAttribute::Missing { name })?;
-        if let Some(why) = systemd::unit_fault(&service) {
-            let found = escaped(&service.chars().take(80).collect::<String>());
-            return Err(BadAttribute::Fault { name, found, why });
-        }
+        let service = attributes.shaped(name, Word::Unit)?.ok_or(BadAttribute::Missing { name })?;
         let states = ["running", "stopped", "restarted", "reloaded"];
         let state =
             match attributes.one_of("state", &states, "`running`, `stopped`, `restarted` or `reloaded`")? {
@@ -47,7 +43,7 @@ impl Service {
                 3 => State::Reloaded,
                 _ => State::Running,
             };
-        Ok(Service { unit: systemd::unit_name(&service), state, enabled: attributes.maybe("enabled")? })
+        Ok(Service { unit: unit_name(&service), state, enabled: attributes.choice("enabled")? })
     }
 
     /// What would have to be done.

@@ -7,10 +7,12 @@
 
 mod keys;
 mod schedule;
+mod software;
 
 use vigo_base::text::escaped;
 
 pub use keys::{Key, key};
+pub use software::unit_name;
 
 /// Bytes of the name of an account or a group, as `useradd` takes it.
 pub const ACCOUNT_BYTES: usize = 32;
@@ -44,6 +46,10 @@ pub enum Word {
     CronCommand,
     /// When cron runs it.
     Schedule,
+    /// The name of a package.
+    Package,
+    /// The name of a unit of systemd.
+    Unit,
 }
 
 impl Word {
@@ -61,6 +67,10 @@ impl Word {
             Word::Key => "a public key in one line, as in a .pub file: `ssh-ed25519 AAAA… name`",
             Word::Job => "at most 64 letters, digits, `_` and `-`, the first a letter or digit",
             Word::CronCommand => "a command in one line of at most 990 bytes",
+            Word::Package => {
+                "a name of letters, digits, `+`, `-` and `.`, two at least, like `nginx` or `libc6:i386`"
+            }
+            Word::Unit => "a name of letters, digits and `:-_.@`, like `nginx` or `getty@tty1`",
             Word::Schedule => {
                 "five fields (minute hour day month weekday) like `0 3 * * 1-5`, or @hourly, @daily, @weekly, @monthly, @yearly, @reboot"
             }
@@ -82,6 +92,8 @@ impl Word {
             Word::Job => job(text),
             Word::CronCommand => cron_command(text),
             Word::Schedule => schedule::fault(text),
+            Word::Package => software::package(text),
+            Word::Unit => software::unit(text),
         }
     }
 }

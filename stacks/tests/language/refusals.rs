@@ -126,6 +126,8 @@ fn resources() {
         resource("unknown type", "type: flie"),
         resource("later type", "type: mount\npackage: nginx"),
         resource("absent service", "type: service\nservice: nginx\nstate: absent"),
+        resource("package with a version", "type: package\npackage: nginx=1.2"),
+        resource("service by a command", "type: service\nservice: nginx; id"),
         resource("package in another state", "type: package\npackage: nginx\nstate: running"),
         resource("unknown attribute", "type: file\ntarget_path: /x\ncontnet: y"),
         resource("missing attribute", "type: exec"),
