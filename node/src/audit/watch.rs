@@ -42,8 +42,8 @@ struct Held {
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     logs: BTreeMap<PublicKey, Held>,
-    /// What anchors name and is not here: by log and number, the id, who says so, since when.
-    doubts: BTreeMap<(PublicKey, u64), (Hash, PublicKey, Time)>,
+    /// What anchors name and is not here: by log and number, the id, who says so, since when; none once it was told.
+    doubts: BTreeMap<(PublicKey, u64), (Hash, PublicKey, Option<Time>)>,
     /// When anchors may be written again.
     anchors: Time,
     /// The last alarm on each bolt, by the wall clock.
@@ -62,7 +62,7 @@ impl Watch {
     pub fn next_wake(&self) -> Option<Time> {
         let news = self.logs.values().any(Held::has_news).then_some(self.anchors);
         let gap = self.logs.values().filter_map(|log| log.gap).min();
-        let doubt = self.doubts.values().map(|(_, _, since)| *since).min();
+        let doubt = self.doubts.values().filter_map(|(_, _, since)| *since).min();
         news.into_iter().chain(gap.into_iter().chain(doubt).map(|since| since.after(GRACE))).min()
     }
 }
@@ -167,7 +167,7 @@ impl Node {
                 self.alarm(bolt, "differs", number, text, out);
             }
             None if self.was_bolt(&bolt) && self.audit.watch.doubts.len() < DOUBTS => {
-                self.audit.watch.doubts.entry((bolt, number)).or_insert((id, *by, now));
+                self.audit.watch.doubts.entry((bolt, number)).or_insert((id, *by, Some(now)));
             }
             None => {}
         }
@@ -222,8 +222,12 @@ impl Node {
     pub(super) fn watch_wake(&mut self, now: Time, out: &mut Out) {
         let late = |since: &Time| now >= since.after(GRACE);
         let watch = &mut self.audit.watch;
-        let doubts: Vec<_> =
-            watch.doubts.iter().filter(|(_, (.., since))| late(since)).map(|(k, v)| (*k, *v)).collect();
+        let doubts: Vec<_> = watch
+            .doubts
+            .iter()
+            .filter(|(_, (.., since))| since.as_ref().is_some_and(late))
+            .map(|(k, v)| (*k, *v))
+            .collect();
         let gaps: Vec<(PublicKey, u64)> = watch
             .logs
             .iter()
@@ -231,7 +235,7 @@ impl Node {
             .map(|(k, log)| (*k, log.whole))
             .collect();
         for ((bolt, number), (id, by, _)) in doubts {
-            self.audit.watch.doubts.remove(&(bolt, number));
+            self.audit.watch.doubts.insert((bolt, number), (id, by, None));
             let length = self.audit.watch.logs.get(&bolt).map_or(0, |log| log.top);
             let damage = log::Damage::Short { number, id, length };
             let text = format!("{damage}; {} saw it", self.bolt_name(&by));

@@ -278,6 +278,34 @@ fn two_histories_for_two_peers_are_found() {
 }
 
 #[test]
+fn anchors_tell_of_what_was_taken_from_every_disk() {
+    twice(1412, |seed| {
+        let mut fleet = busy(seed);
+        let (bad, cut) = (fleet.secret(BAD), own(&fleet.machine(BAD).disk, &fleet.secret(BAD)));
+        (0..3).for_each(|ix| fleet.kill(ix));
+        for ix in 0..3 {
+            for entry in &cut[cut.len() / 2..] {
+                fleet.machine_mut(ix).disk.records.remove(&entry.id());
+            }
+        }
+        fleet.elapse(secs(30));
+        let from = fleet.now();
+        // As long as the bolt itself is away only the end is missing; then it writes other entries in its place.
+        fleet.start(0);
+        fleet.start(2);
+        fleet.elapse(mins(3));
+        assert!(found(&fleet, from).is_some_and(|(_, what)| what.contains("its end was cut off")));
+        let from = fleet.now();
+        fleet.start(BAD);
+        fleet.elapse(mins(3));
+        assert!(found(&fleet, from).is_some_and(|(_, what)| what.contains("the log was rewritten")));
+        let log = logs(&mut fleet, 0).into_iter().find(|log| log.key == bad.public()).expect("its log");
+        assert!(log.damage.iter().any(|d| d.what == "differs" && d.by.is_some()), "{log:?}");
+        fleet
+    });
+}
+
+#[test]
 fn restarts_and_partitions_raise_no_alarm() {
     twice(1408, |seed| {
         let mut fleet = busy(seed);
