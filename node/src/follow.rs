@@ -417,7 +417,11 @@ impl Node {
         let Some(running) = self.following.running.take() else { return };
         let (report, hindrance, happened) = match end {
             Ok(report) => (report, None, true),
-            Err(NotRun::Refused(why)) => (aborted(why.clone()), Some(why), true),
+            Err(NotRun::Refused(why)) => {
+                let what = running.at.map_or_else(String::new, |at| format!("run epoch {}", at.epoch));
+                out.push(Output::Emit(Event::EffectRefused { what, why: why.clone() }));
+                (aborted(why.clone()), Some(why), true)
+            }
             Err(NotRun::Away(why)) => (aborted(why.clone()), Some(why), false),
             Err(NotRun::Unread { blob, why }) => {
                 self.forget_unread(blob, &why);

@@ -110,6 +110,31 @@ fn a_bolt_with_an_old_disk_forgets_nobody() {
 }
 
 #[test]
+fn a_bolt_with_an_old_disk_that_meets_an_envoy_first_is_no_clone() {
+    twice(49, |seed| {
+        let (mut fleet, all) = fleet(seed, 2, 2);
+        fleet.elapse(mins(2));
+        let old = fleet.machine(1).disk.clone();
+        publish(&mut fleet, 1, "first");
+        fleet.elapse(mins(12));
+        fleet.kill(1);
+        fleet.machine_mut(1).disk = old;
+        fleet.cut(0, 1);
+        fleet.elapse(secs(40));
+        fleet.start(1);
+        let met = |f: &Fleet| all[2..].iter().any(|web| f.is_connected(1, *web));
+        fleet.until(secs(8), met).expect("it meets an envoy");
+        fleet.elapse(secs(1));
+        fleet.mend(0, 1);
+        fleet.until(mins(3), |f| f.is_connected(0, 1)).expect("it meets the other bolt");
+        fleet.elapse(mins(2));
+        let rows = fleet.members(0);
+        assert!(rows.iter().all(|m| m.state == "active"), "envoys hold no status: {rows:?}");
+        fleet
+    });
+}
+
+#[test]
 fn what_was_run_is_not_undone_when_a_record_rots() {
     twice(43, |seed| {
         let (mut fleet, all) = fleet(seed, 1, 2);
