@@ -124,6 +124,8 @@ fn run(cli: &Vigo) -> Result<(), Failure> {
         Command::Init(args) => machine::init::run(everywhere, args),
         Command::Join(args) => machine::join::run(everywhere, args),
         Command::Node(args) => machine::node::run(everywhere, args),
+        Command::Peer(args) => machine::node::peer(everywhere, args),
+        Command::Applier(args) => machine::applier::run(everywhere, args),
         Command::Status => machine::state::status(everywhere),
         Command::Converge(args) => machine::state::converge(everywhere, args),
         Command::Apply(args) => machine::apply::run(everywhere, args),

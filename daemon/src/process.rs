@@ -2,7 +2,7 @@
 //!
 //! [`start`] takes the state directory's lock, opens store and blobs, binds the peer channel, boots the node and
 //! serves the local API; [`Running::stop`] ends all of it within two seconds and loses nothing that was
-//! acknowledged. [`run_node`] is `vigo node`: the same with signals and one line when it is ready. Whatever is
+//! acknowledged. [`run_node`] is `vigo node` and `vigo peer`: the same with signals and one line when it is ready. Whatever is
 //! in the way is an error that says what to do; a damaged store is no obstacle, only a line in the log.
 //!
 //! It decides nothing about the fleet and asks nobody anything.
@@ -30,7 +30,7 @@ use vigo_node::io::Caller;
 use vigo_node::warrant::{Anchor, Warrants};
 use vigo_node::{Node, Reply};
 
-use crate::api::{self, Api, socket::SocketError};
+use crate::api::{self, Api, caller::OwnUser, socket::SocketError};
 use crate::applier::Place;
 use crate::applier::link::Link;
 use crate::applier::seat::{Machine, Seat};
@@ -151,7 +151,7 @@ pub struct Running {
 /// [`StartError`]; nothing is left running then.
 pub fn start(start: Start) -> Result<Running, StartError> {
     let Start { conf, join, applier, version, trace, api, listener } = start;
-    let Opened { state, key, store, loaded, blobs } = open(&conf, join.is_some())?;
+    let Opened { state, key, store, loaded, blobs } = open(&conf, join.is_some(), applier.is_none())?;
     let runtime =
         Builder::new_multi_thread().worker_threads(WORKERS).enable_all().thread_name("vigo").build()?;
     let (driver, inlet) = driver::queue();
@@ -159,6 +159,7 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let listen = if join.is_some() { &[][..] } else { &conf.listen };
     let channel = bind(&runtime, listen, &key, &network)?;
     let stop = Arc::new(AtomicBool::new(false));
+    let own = if applier.is_none() { OwnUser::Administers } else { OwnUser::IsNobody };
     let place = place(&conf, applier, join.is_some(), &key, &loaded.meta, &stop);
     let effects = Effects::start(runtime.handle(), &driver, blobs.clone(), channel.clone(), place, stop)?;
     network.connect(channel.clone(), effects.clone());
@@ -193,7 +194,7 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let api = socket.map(|listener| {
         let (stop, stopped) = oneshot::channel();
         let (driver, channel, started) = (driver.clone(), channel.clone(), Instant::now());
-        let served = Api { driver, blobs, channel, version, started, state: conf.state };
+        let served = Api { driver, blobs, channel, version, started, state: conf.state, own };
         runtime.spawn(api::serve(listener, Arc::new(served), stopped));
         (stop, conf.socket)
     });
@@ -266,12 +267,12 @@ struct Opened {
     blobs: BlobStore,
 }
 
-fn open(conf: &NodeConf, joining: bool) -> Result<Opened, StartError> {
+fn open(conf: &NodeConf, joining: bool, applies: bool) -> Result<Opened, StartError> {
     if !joining && !conf.state.join("records.redb").exists() {
         return Err(BadBoot::NoFleet.into());
     }
     let state = StateDir::open(&conf.state)?;
-    conf.fs_root.as_deref().map_or(Ok(()), root)?;
+    conf.fs_root.as_deref().filter(|_| applies).map_or(Ok(()), root)?;
     let (key, _) = state.node_key(&machine_id(&state)?)?;
     let (store, loaded) = Store::open(state.path(), Seal::new(&*key.seed()))?;
     for damage in &loaded.damaged {
@@ -430,7 +431,8 @@ impl Drop for Running {
     }
 }
 
-/// `vigo node`: runs until SIGTERM, SIGINT or SIGHUP. `ready` is told one line when the node is ready.
+/// `vigo node`, and `vigo peer` with the socket of its applier: runs until SIGTERM, SIGINT or SIGHUP. `ready` is told
+/// one line when the node is ready.
 ///
 /// # Errors
 /// [`StartError`] when it cannot be started.
@@ -438,15 +440,20 @@ pub fn run_node(
     conf: NodeConf,
     version: &str,
     trace: Option<PathBuf>,
+    applier: Option<PathBuf>,
     ready: impl FnOnce(&str),
 ) -> Result<Ending, StartError> {
     let socket = conf.socket.clone();
-    let running = start(Start { trace, ..Start::new(conf, version) })?;
+    if applier.is_some() && rustix::process::geteuid().is_root() {
+        tracing::warn!("the peer runs as root: run it as a user of its own, which `vigo install` makes");
+    }
+    let what = if applier.is_some() { "peer" } else { "node" };
+    let running = start(Start { trace, applier, ..Start::new(conf, version) })?;
     let mut signals = {
         let _context = running.runtime.enter();
         [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?]
     };
-    ready(&line(&running, &socket));
+    ready(&line(what, &running, &socket));
     notify("READY=1");
     let ending = running.runtime.block_on(async {
         loop {
@@ -479,14 +486,14 @@ async fn told(signal: &mut Signal) {
     }
 }
 
-fn line(running: &Running, socket: &Path) -> String {
+fn line(what: &str, running: &Running, socket: &Path) -> String {
     let name = match running.call(Command::Status, Duration::from_secs(5)) {
         Ok(Reply::Status(status)) => status.name.unwrap_or_else(|| "without a name".into()),
         _ => "not answering yet".into(),
     };
     let bound: Vec<String> = running.addresses().iter().map(SocketAddr::to_string).collect();
     let bound = if bound.is_empty() { "nothing (it only dials out)".into() } else { bound.join(" and ") };
-    format!("vigo node {name} is ready: listening on {bound}, local API on {}", socket.display())
+    format!("vigo {what} {name} is ready: listening on {bound}, local API on {}", socket.display())
 }
 
 /// Tells the service manager, if there is one (sd_notify(3)).

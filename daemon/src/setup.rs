@@ -18,6 +18,7 @@ use vigo_node::swarm::beacon::Choice;
 use vigo_node::{CannotFound, Founded, Founding, Restoring};
 use zeroize::Zeroizing;
 
+use crate::applier::anchor::AnchorError;
 use crate::authority::Authority;
 use crate::driver::Ending;
 use crate::driver::clock::wall;
@@ -90,6 +91,17 @@ pub enum SetupError {
         after: Duration,
         /// Whether an operator was to decide.
         pending: bool,
+    },
+    /// The applier's anchor.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    /// Nothing to anchor an applier to.
+    #[error("no anchor can be written for {}: {why}", state.display())]
+    NoAnchor {
+        /// The state directory.
+        state: PathBuf,
+        /// Why.
+        why: String,
     },
     /// The disk, mostly.
     #[error("the node that was to join ended: {0}")]
@@ -204,6 +216,20 @@ pub fn restore(
     let node = site.key.public();
     let spanner = site.keep(founded)?;
     Ok(Made { spanner, words: None, operator: saved, node })
+}
+
+/// Writes the anchor of this machine's applier into `applier`, by what the state directory of its node holds. That
+/// must be as `init` or `join` left it: once a peer has run there, whatever it holds is the peer's word.
+///
+/// # Errors
+/// [`SetupError::NoAnchor`] if the node belongs to no fleet; [`SetupError::Anchor`]; those of the state directory.
+pub fn anchor(state: &Path, applier: &Path) -> Result<(), SetupError> {
+    let dir = StateDir::open(state)?;
+    let (key, _) = dir.node_key(&machine_id(&dir)?)?;
+    let (_store, loaded) = Store::open(dir.path(), Seal::new(&*key.seed()))?;
+    let made = crate::process::anchor(&key, &loaded.meta);
+    let made = made.map_err(|why| SetupError::NoAnchor { state: state.into(), why })?;
+    Ok(crate::applier::anchor::write(applier, &made)?)
 }
 
 fn operator_key(operator: OperatorKey) -> Result<(SecretKey, Option<Saved>), SetupError> {

@@ -11,14 +11,15 @@ use vigo_crdt::register::REGISTER;
 use vigo_crdt::{Record, Space, Statement};
 use vigo_spanner::spend::{FORK, SPEND, STATEMENT};
 use vigo_spanner::{
-    Act, Admissions, Authority, Checked, ForkProof, Member, MemberState, NodeKind, Papers, PapersRefused,
-    Roster, Suspension, WhyNot,
+    Admissions, Authority, Checked, ForkProof, Member, MemberState, NodeKind, Papers, PapersRefused, Roster,
+    Suspension, WhyNot,
 };
 use vigo_swarm::frame::{Bytes, Farewell};
 use vigo_swarm::ids::ConnId;
 
 use crate::io::{Event, Output};
 use crate::node::{Node, Out};
+use crate::warrant::signer_made;
 
 /// Why a peer is not let in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,12 +104,7 @@ impl Trust {
 
     /// Remembers whom a statement makes a signer.
     pub fn note_statement(&mut self, statement: &Statement) {
-        if statement.id() == self.spanner().0 {
-            self.signers.insert(statement.signer());
-        }
-        if let Ok(Act::Admit(admit)) = Act::decode(statement.kind(), statement.payload()) {
-            self.signers.insert(admit.key);
-        }
+        self.signers.extend(signer_made(statement, &self.spanner()));
     }
 
     /// The member with this key: a bolt, or an envoy as far as this node holds envoys' admissions.

@@ -38,8 +38,12 @@ pub enum Command {
     Init(Init),
     /// Join a fleet, with an operator's token or by asking
     Join(Join),
-    /// Run this machine's node
+    /// Run this machine's node, all of it in one process
     Node(Node),
+    /// Run the unprivileged part of a node: network, records, blobs, the local API
+    Peer(Peer),
+    /// Run the privileged part of a node: it changes this machine, and checks by itself what may be run
+    Applier(Applier),
     /// Show how this machine's node is
     #[command(after_help = "Examples:\n  vigo status\n  vigo status --json | jq .standing")]
     Status,
@@ -131,6 +135,9 @@ pub struct Init {
     /// Bring back a fleet that lost its bolts, from a file of `vigocli spanner export` or a member's state directory
     #[arg(long, value_name = "FILE")]
     pub restore: Option<PathBuf>,
+    /// Write the anchor of this machine's applier there, too [default: /var/lib/vigo-applier, where vigo is installed]
+    #[arg(long, value_name = "DIR")]
+    pub applier_state: Option<PathBuf>,
     /// Restore with the 24 recovery words, asked for or on standard input, and make a new operator's key
     #[arg(long, requires = "restore")]
     pub recovery: bool,
@@ -164,6 +171,9 @@ pub struct Join {
     /// Ask to become a bolt
     #[arg(long, conflicts_with = "token")]
     pub bolt: bool,
+    /// Write the anchor of this machine's applier there, too [default: /var/lib/vigo-applier, where vigo is installed]
+    #[arg(long, value_name = "DIR")]
+    pub applier_state: Option<PathBuf>,
     /// How long to wait for the fleet's answer, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub wait: u64,
@@ -175,15 +185,69 @@ pub struct Join {
     after_help = "Examples:\n  vigo node                                        as /etc/vigo/node.yaml says\n  vigo node --check                                only check that file\n  vigo node --state ~/vigo --fs-root ~/root        without root; commands of configcrates do not run\n  vigo node --listen none                          only dial out"
 )]
 pub struct Node {
+    /// Apply configuration below this directory only; it is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub fs_root: Option<PathBuf>,
+    /// What a peer takes as well.
+    #[command(flatten)]
+    pub runs: Runs,
+}
+
+/// `vigo peer`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vigo peer                                        as /etc/vigo/node.yaml says\n  vigo peer --applier-socket /run/a.sock           the applier listens there\n\nIt runs as a user of its own, and needs `vigo applier` beside it to change anything. The units of `vigo install` run both."
+)]
+pub struct Peer {
+    /// Where the applier listens [default: /run/vigo-applier/applier.sock]
+    #[arg(long, value_name = "PATH")]
+    pub applier_socket: Option<PathBuf>,
+    /// What a node takes as well.
+    #[command(flatten)]
+    pub runs: Runs,
+}
+
+/// `vigo applier`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vigo applier                                     as /etc/vigo/node.yaml says\n  vigo applier --applier-state /srv/applier --applier-socket /run/a.sock --peer-user vigo\n\nIt hears one user and root, on one Unix socket. The units of `vigo install` run it beside `vigo peer`."
+)]
+pub struct Applier {
+    /// The file to read [default: /etc/vigo/node.yaml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What it decides by [default: /var/lib/vigo-applier]
+    #[arg(long, value_name = "DIR")]
+    pub applier_state: Option<PathBuf>,
+    /// Where it listens [default: /run/vigo-applier/applier.sock]
+    #[arg(long, value_name = "PATH")]
+    pub applier_socket: Option<PathBuf>,
+    /// Whose process it listens to, beside root's [default: vigo]
+    #[arg(long, value_name = "USER")]
+    pub peer_user: Option<String>,
+    /// Apply configuration below this directory only; it is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub fs_root: Option<PathBuf>,
+    /// How much is logged: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// The form of the log: human or json
+    #[arg(long, value_name = "FORM")]
+    pub log_format: Option<String>,
+    /// End when the parent process, which has this id, ends
+    #[arg(long, hide = true, value_name = "PID")]
+    pub end_with_parent: Option<u32>,
+}
+
+/// What `vigo node` and `vigo peer` take alike.
+#[derive(Debug, Args)]
+pub struct Runs {
     /// The file to read [default: /etc/vigo/node.yaml, if it is there]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Check the file and the options, show what they come to, and end
     #[arg(long)]
     pub check: bool,
-    /// Apply configuration below this directory only; it is made if it is not there
-    #[arg(long, value_name = "DIR")]
-    pub fs_root: Option<PathBuf>,
     /// Listen here for peers (UDP); `none` only dials out; may be repeated
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Vec<String>,

@@ -16,7 +16,7 @@ use vigo_daemon::state::StateError;
 use zeroize::Zeroizing;
 
 use super::install::system;
-use super::service::{Service, refused};
+use super::service::{Service, anchored, refused};
 use super::starter;
 use crate::args::Everywhere;
 use crate::args::vigo::Init;
@@ -59,6 +59,7 @@ pub fn run(everywhere: &Everywhere, args: &Init) -> Result<(), Failure> {
     // The words exist nowhere else: they are shown before anything can go wrong.
     tell(everywhere, args, &made, &state, starter.as_ref().ok().and_then(Option::as_deref))?;
     starter?;
+    anchored(&state, args.applier_state.as_deref(), service.as_ref())?;
     if let Some(service) = &service {
         service.prepare()?;
         service.start()?;

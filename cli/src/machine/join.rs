@@ -20,7 +20,7 @@ use vigo_daemon::state::StateDir;
 
 use super::init::{hostname, state_of, state_option};
 use super::install::system;
-use super::service::{Service, refused};
+use super::service::{Service, anchored, refused};
 use crate::args::Everywhere;
 use crate::args::vigo::Join;
 use crate::exit::{Exit, Failure};
@@ -51,7 +51,9 @@ pub fn run(everywhere: &Everywhere, args: &Join) -> Result<(), Failure> {
         }
     };
     let (name, fleet) = (escaped(&joined.name), escaped(&joined.spanner));
-    let started = service.as_ref().map_or(Ok(()), |service| service.prepare().and_then(|()| service.start()));
+    let anchored = anchored(&state, args.applier_state.as_deref(), service.as_ref());
+    let start = |service: &Service| service.prepare().and_then(|()| service.start());
+    let started = anchored.and_then(|()| service.as_ref().map_or(Ok(()), start));
     let body = json!({"name": joined.name, "spanner": joined.spanner, "state": state});
     show.result(&body, || {
         let option = state_option(&state);

@@ -1,5 +1,6 @@
 //! The commands of `vigo`: this machine and you.
 
+pub mod applier;
 pub mod apply;
 pub mod bench;
 pub mod generate;

@@ -1,4 +1,4 @@
-//! `vigo node`: runs this machine's node until SIGTERM, as `node.yaml` and the options say.
+//! `vigo node` and `vigo peer`: run this machine's node until SIGTERM, as `node.yaml` and the options say.
 
 use vigo_base::text::escaped;
 use vigo_daemon::driver::Ending;
@@ -8,33 +8,56 @@ use vigo_daemon::nodeconf::{Announce, BadConf, Flag, NodeConf};
 use vigo_daemon::process::run_node;
 
 use crate::args::Everywhere;
-use crate::args::vigo::Node;
+use crate::args::vigo::{Node, Peer, Runs};
 use crate::exit::{Exit, Failure};
 use crate::reach;
 use crate::show::Show;
 
-/// Runs the command.
+/// Runs `vigo node`.
 ///
 /// # Errors
 /// [`Failure`] if the file is wrong, the node cannot start, or it broke.
 pub fn run(everywhere: &Everywhere, args: &Node) -> Result<(), Failure> {
-    if let Some(parent) = args.end_with_parent {
-        // Set from inside, so that no unsafe hook between fork and exec is needed.
-        let set = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
-        set.map_err(|e| Failure::new(Exit::Failed, format!("cannot follow the parent process: {e}")))?;
-        let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
-        if now != i32::try_from(parent).ok() {
-            return Err(Failure::new(Exit::Failed, "the process that started this node is gone"));
-        }
+    let root = [("fs_root", args.fs_root.as_ref().map(path))];
+    start(everywhere, &args.runs, flags(everywhere, &args.runs, root), false)
+}
+
+/// Runs `vigo peer`.
+///
+/// # Errors
+/// [`Failure`] if the file is wrong, the peer cannot start, or it broke.
+pub fn peer(everywhere: &Everywhere, args: &Peer) -> Result<(), Failure> {
+    let socket = [("applier.socket", args.applier_socket.as_ref().map(path))];
+    start(everywhere, &args.runs, flags(everywhere, &args.runs, socket), true)
+}
+
+/// Ends this process with the one that started it.
+///
+/// # Errors
+/// [`Failure`] if that is gone.
+pub fn end_with(parent: Option<u32>) -> Result<(), Failure> {
+    let Some(parent) = parent else { return Ok(()) };
+    // Set from inside, so that no unsafe hook between fork and exec is needed.
+    let set = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+    set.map_err(|e| Failure::new(Exit::Failed, format!("cannot follow the parent process: {e}")))?;
+    let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    if now != i32::try_from(parent).ok() {
+        return Err(Failure::new(Exit::Failed, "the process that started this one is gone"));
     }
-    let conf = NodeConf::load(args.config.as_deref(), &flags(everywhere, args)).map_err(|bad| wrong(&bad))?;
+    Ok(())
+}
+
+fn start(everywhere: &Everywhere, args: &Runs, flags: Vec<Flag>, peer: bool) -> Result<(), Failure> {
+    end_with(args.end_with_parent)?;
+    let conf = NodeConf::load(args.config.as_deref(), &flags).map_err(|bad| wrong(&bad))?;
     if args.check {
         return Show::new(everywhere).text(&shown(&conf));
     }
     logging::init(conf.log_format, &conf.log_level)
         .map_err(|e| Failure::new(Exit::Usage, escaped(&e.to_string())))?;
     let show = Show::new(everywhere);
-    let ending = run_node(conf, env!("CARGO_PKG_VERSION"), args.trace.clone(), |line| {
+    let applier = peer.then(|| conf.applier_socket.clone());
+    let ending = run_node(conf, env!("CARGO_PKG_VERSION"), args.trace.clone(), applier, |line| {
         // Whoever started the node may have closed its output; the node goes on.
         let _ = show.text(&escaped(line));
     })?;
@@ -47,13 +70,17 @@ pub fn run(everywhere: &Everywhere, args: &Node) -> Result<(), Failure> {
     }
 }
 
-/// The options as keys of the file.
-fn flags(everywhere: &Everywhere, args: &Node) -> Vec<Flag> {
+/// A path as it means the same everywhere.
+pub fn path(path: &std::path::PathBuf) -> String {
+    reach::absolute(path).display().to_string()
+}
+
+/// The options as keys of the file, and one more.
+fn flags(everywhere: &Everywhere, args: &Runs, more: [(&'static str, Option<String>); 1]) -> Vec<Flag> {
     let mut flags = reach::state_flag(everywhere);
-    let path = |p: &std::path::PathBuf| reach::absolute(p).display().to_string();
     let mut one = |key, value: Option<String>| flags.extend(value.map(|v| Flag { key, values: vec![v] }));
     one("socket", everywhere.socket.as_ref().map(path));
-    one("fs_root", args.fs_root.as_ref().map(path));
+    more.into_iter().for_each(|(key, value)| one(key, value));
     one("log.level", args.log_level.clone());
     one("log.format", args.log_format.clone());
     one("converge.interval", args.interval.clone());
@@ -70,7 +97,8 @@ fn flags(everywhere: &Everywhere, args: &Node) -> Vec<Flag> {
     flags
 }
 
-fn wrong(bad: &[BadConf]) -> Failure {
+/// Mistakes in `node.yaml` or the options.
+pub fn wrong(bad: &[BadConf]) -> Failure {
     let lines: Vec<String> = bad
         .iter()
         .map(|b| match &b.hint {
@@ -101,6 +129,9 @@ fn shown(conf: &NodeConf) -> String {
         ("peers", list(conf.peers.iter().map(|(address, _)| address.clone()).collect())),
         ("beacon", beacon),
         ("socket", conf.socket.display().to_string()),
+        ("applier.socket", conf.applier_socket.display().to_string()),
+        ("applier.state", conf.applier_state.display().to_string()),
+        ("applier.peer_user", conf.peer_user.clone()),
         (
             "fs_root",
             conf.fs_root.as_ref().map_or("none; the whole machine".into(), |p| p.display().to_string()),

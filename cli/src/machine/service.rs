@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::process::{Gid, Uid};
+use vigo_daemon::applier::anchor;
 use vigo_daemon::client::blocking::Client;
 use vigo_daemon::node::command::{Command, Reply};
 use vigo_daemon::nodeconf::STATE;
 use vigo_daemon::process::StartError;
-use vigo_daemon::setup::SetupError;
+use vigo_daemon::setup::{self, SetupError};
 use vigo_daemon::state::StateError;
 
 use super::init::state_of;
@@ -25,6 +26,21 @@ use crate::args::Everywhere;
 use crate::exit::{Exit, Failure};
 use crate::reach;
 use crate::show;
+
+/// Writes the anchor of this machine's applier, for a state directory that `init` or `join` has just made: where it
+/// is told to, and where vigo is installed.
+///
+/// # Errors
+/// [`Failure`] if it cannot be written.
+pub fn anchored(state: &Path, told: Option<&Path>, service: Option<&Service>) -> Result<(), Failure> {
+    if service.is_some() && UNITS.iter().any(|unit| system::is_active(unit)) {
+        // Those of a fleet before: the applier reads its anchor when it starts.
+        let line: Vec<&str> = ["stop"].into_iter().chain(UNITS).collect();
+        system::run("systemctl", &line)?;
+    }
+    let place = told.map(reach::absolute).or_else(|| service.map(|_| anchor::STATE.into()));
+    place.map_or(Ok(()), |place| Ok(setup::anchor(state, &place)?))
+}
 
 /// How long a node has to answer after its units were started.
 const ANSWERS: Duration = Duration::from_secs(30);
@@ -58,11 +74,16 @@ impl Service {
         Path::new(places::FLEET).exists()
     }
 
-    /// Gives the state to the peer's user.
+    /// Gives the state to the peer's user, after the applier has its anchor. One that is there already stays: what the
+    /// peer's state says by now is the peer's word.
     ///
     /// # Errors
     /// [`Failure`] if the user is not there or the system refuses.
     pub fn prepare(&self) -> Result<(), Failure> {
+        let applier = Path::new(anchor::STATE);
+        if !applier.join("anchor").exists() {
+            setup::anchor(Path::new(STATE), applier)?;
+        }
         let user = accounts::user(USER).ok_or_else(|| {
             Failure::new(Exit::Failed, format!("there is no user {USER}, and the peer runs as it"))
                 .hint("repeat `vigo install`: it makes the user")

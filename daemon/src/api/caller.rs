@@ -1,7 +1,8 @@
 //! Who calls the local API: the kernel says the user, the system's files say the groups.
 //!
-//! It decides one bit, whether the caller administers: root, the node's own user, or a member of the group
-//! [`GROUP`]. It never trusts a word of the caller. Groups are read from `/etc/group` each time, so that a
+//! It decides one bit, whether the caller administers: root, a member of the group [`GROUP`], and the own user of a
+//! node that is one process. The user of a peer process beside an applier is not among them: whatever takes that
+//! process over would command itself. It never trusts a word of the caller. Groups are read from `/etc/group` each time, so that a
 //! change takes effect at once; groups that live elsewhere (LDAP) count when they are the process's primary
 //! group (`sg vigo-admin`).
 
@@ -13,10 +14,19 @@ use vigo_node::io::Caller;
 /// Members of this group administer.
 pub const GROUP: &str = "vigo-admin";
 
+/// Whether the user that this process runs as administers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnUser {
+    /// A node of one process: whoever runs it may do as they like with it.
+    Administers,
+    /// A peer process beside an applier.
+    IsNobody,
+}
+
 /// The caller with these ids, as the kernel gives them.
-pub fn caller(uid: u32, gid: u32) -> Caller {
-    let own = rustix::process::geteuid().as_raw();
-    let admin = uid == 0 || uid == own || is_member(Path::new("/etc"), uid, gid);
+pub fn caller(uid: u32, gid: u32, own: OwnUser) -> Caller {
+    let ours = own == OwnUser::Administers && uid == rustix::process::geteuid().as_raw();
+    let admin = uid == 0 || ours || is_member(Path::new("/etc"), uid, gid);
     Caller { uid, admin }
 }
 
@@ -49,6 +59,18 @@ fn user_name(etc: &Path, uid: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_own_user_administers_a_node_of_one_process_only() {
+        let own = rustix::process::geteuid().as_raw();
+        assert!(caller(own, u32::MAX, OwnUser::Administers).admin);
+        assert_eq!(caller(own, u32::MAX, OwnUser::IsNobody).admin, own == 0, "root is root");
+        assert!(caller(0, 0, OwnUser::IsNobody).admin);
+        let stranger = Caller { uid: 54_321, admin: false };
+        for kind in [OwnUser::Administers, OwnUser::IsNobody] {
+            assert_eq!(caller(54_321, u32::MAX, kind), stranger);
+        }
+    }
 
     #[test]
     fn members_of_the_group_administer_and_nobody_else() {

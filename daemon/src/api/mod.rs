@@ -42,6 +42,7 @@ use vigo_node::swarm::outline::BlobRef;
 use crate::blobs::{BlobError, BlobStore};
 use crate::channel::Channel;
 use crate::driver::Handle;
+use caller::OwnUser;
 pub use wire::Answered;
 
 /// Bytes of a command: a statement in hexadecimal digits, and what is around it.
@@ -67,6 +68,8 @@ pub struct Api {
     pub started: Instant,
     /// The state directory, for messages.
     pub state: PathBuf,
+    /// Whether this process's own user administers.
+    pub own: OwnUser,
 }
 
 /// `GET /v1/health`.
@@ -115,17 +118,23 @@ impl From<BlobJson> for BlobRef {
     }
 }
 
-/// Who is on the other side of a connection.
+/// Who is on the other side of a connection: user and group, as the kernel says; none if it says nothing.
 #[derive(Debug, Clone, Copy)]
-struct Peer(Caller);
+struct Peer(Option<(u32, u32)>);
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Peer {
-        Peer(match stream.io().peer_cred() {
-            Ok(ids) => caller::caller(ids.uid(), ids.gid()),
+        Peer(stream.io().peer_cred().ok().map(|ids| (ids.uid(), ids.gid())))
+    }
+}
+
+impl Api {
+    fn caller(&self, peer: Peer) -> Caller {
+        match peer.0 {
+            Some((uid, gid)) => caller::caller(uid, gid, self.own),
             // Without an answer from the kernel it is nobody.
-            Err(_) => Caller { uid: u32::MAX, admin: false },
-        })
+            None => Caller { uid: u32::MAX, admin: false },
+        }
     }
 }
 
@@ -149,7 +158,7 @@ pub async fn serve(listener: UnixListener, api: Arc<Api>, stop: oneshot::Receive
 
 async fn command(
     State(api): State<Arc<Api>>,
-    ConnectInfo(Peer(caller)): ConnectInfo<Peer>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Response {
     let refused = |what: String, hint: &str| {
@@ -170,18 +179,14 @@ async fn command(
         }
     };
     let patience = if matches!(command, Command::Converge { .. }) { RUN_PATIENCE } else { PATIENCE };
-    match api.driver.call(caller, command, patience).await {
+    match api.driver.call(api.caller(peer), command, patience).await {
         Ok(reply) => Json(Answered::Ok(reply)).into_response(),
         Err(refused) => refusal(refused),
     }
 }
 
-async fn put_blob(
-    State(api): State<Arc<Api>>,
-    ConnectInfo(Peer(caller)): ConnectInfo<Peer>,
-    body: Body,
-) -> Response {
-    if let Err(refused) = administers(caller) {
+async fn put_blob(State(api): State<Arc<Api>>, ConnectInfo(peer): ConnectInfo<Peer>, body: Body) -> Response {
+    if let Err(refused) = administers(api.caller(peer)) {
         return refusal(refused);
     }
     let (sender, receiver) = mpsc::channel(4);
@@ -207,10 +212,10 @@ async fn put_blob(
 
 async fn get_blob(
     State(api): State<Arc<Api>>,
-    ConnectInfo(Peer(caller)): ConnectInfo<Peer>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(hash): Path<String>,
 ) -> Response {
-    if let Err(refused) = administers(caller) {
+    if let Err(refused) = administers(api.caller(peer)) {
         return refusal(refused);
     }
     let hash: Hash = match hash.parse() {

@@ -55,12 +55,31 @@ pub struct Seat {
     machine: Machine,
     stop: Arc<AtomicBool>,
     traits: Option<(Instant, Value)>,
+    warned: Seldom,
+}
+
+/// Keeps whoever asks for nonsense from filling the log: at most one line in [`SELDOM`].
+#[derive(Debug, Default)]
+pub(crate) struct Seldom(Option<Instant>);
+
+/// How often what others cause is worth a line in the log.
+const SELDOM: Duration = Duration::from_secs(10);
+
+impl Seldom {
+    /// Whether it is time for a line.
+    pub(crate) fn now(&mut self) -> bool {
+        let now = self.0.is_none_or(|last| last.elapsed() > SELDOM);
+        if now {
+            self.0 = Some(Instant::now());
+        }
+        now
+    }
 }
 
 impl Seat {
     /// A seat; its runs end before their next step once `stop` is set.
     pub fn new(warrants: Warrants, kept: Option<Kept>, machine: Machine, stop: Arc<AtomicBool>) -> Seat {
-        Seat { warrants, kept, machine, stop, traits: None }
+        Seat { warrants, kept, machine, stop, traits: None, warned: Seldom::default() }
     }
 
     /// What it decides by.
@@ -95,7 +114,7 @@ impl Seat {
                 }
             }
         }
-        if let Some(error) = worst {
+        if let Some(error) = worst.filter(|_| self.warned.now()) {
             tracing::warn!(bad = tally.bad, %error, "the peer process tells what is no statement of this fleet");
         }
         if let Some(Err(error)) = self.kept.as_mut().map(Kept::flush) {
@@ -127,7 +146,17 @@ impl Seat {
     /// # Errors
     /// [`NotWarranted`].
     pub fn expect(&mut self, at: vigo_node::content_types::config::Epoch) -> Result<u64, NotWarranted> {
-        self.warrants.expect(at)
+        let expected = self.warrants.expect(at);
+        self.told(&expected);
+        expected
+    }
+
+    fn told<T>(&mut self, verdict: &Result<T, NotWarranted>) {
+        if let Err(why) = verdict
+            && self.warned.now()
+        {
+            tracing::warn!("not run: {}", vigo_base::text::escaped(&why.to_string()));
+        }
     }
 
     /// Judges what is offered, and runs it.
@@ -139,11 +168,9 @@ impl Seat {
             return Err(NotRun::Away(error.to_string()));
         }
         let traits = self.fresh_traits();
-        let warranted = self
-            .warrants
-            .judge(request, traits.clone())
-            .inspect_err(|why| tracing::warn!("not run: {}", vigo_base::text::escaped(&why.to_string())))
-            .map_err(|why| NotRun::Refused(why.to_string()))?;
+        let verdict = self.warrants.judge(request, traits.clone());
+        self.told(&verdict);
+        let warranted = verdict.map_err(|why| NotRun::Refused(why.to_string()))?;
         if !dry_run {
             self.warrants.begin(&warranted);
             if let Some(Err(error)) = self.kept.as_mut().map(|kept| kept.raise(warranted.at())) {

@@ -20,7 +20,7 @@ use vigo_node::io::NotRun;
 use vigo_node::stacks::report::RunReport;
 use vigo_node::warrant::Request;
 
-use super::seat::Seat;
+use super::seat::{Seat, Seldom};
 use super::wire::{self, GREETING, Kind, Offer, Tell, WireError};
 use crate::api::socket::{SocketError, bind};
 
@@ -37,8 +37,6 @@ const GREETS: Duration = Duration::from_secs(10);
 const STRIKES: u32 = 64;
 /// How often the listener looks whether to stop.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-/// How often strangers are worth a line in the log.
-const WARN: Duration = Duration::from_secs(10);
 
 /// Who may speak beside root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +97,7 @@ impl Server {
     /// Serves until `stop` is set; a run under way ends before its next step. Gives whether it ended within
     /// `patience`.
     pub fn serve(self, patience: Duration) -> bool {
-        let mut warned: Option<Instant> = None;
+        let mut warned = Seldom::default();
         while !self.shared.stop.load(Ordering::SeqCst) {
             let mut fds = [PollFd::new(&self.listener, PollFlags::IN)];
             let _ = poll(&mut fds, Some(&LOOK));
@@ -113,8 +111,7 @@ impl Server {
                 }
             };
             if let Err(who) = self.may_speak(&stream) {
-                if warned.is_none_or(|at| at.elapsed() > WARN) {
-                    warned = Some(Instant::now());
+                if warned.now() {
                     tracing::warn!(
                         who,
                         "turned away: only root and the peer's user may speak to the applier"
@@ -122,7 +119,7 @@ impl Server {
                 }
                 continue;
             }
-            self.take(stream);
+            self.take(stream, &mut warned);
         }
         let _ = std::fs::remove_file(&self.path);
         if let Some(live) = lock(&self.shared.live).take() {
@@ -144,11 +141,18 @@ impl Server {
     }
 
     /// The newest connection is the one that counts.
-    fn take(&self, stream: UnixStream) {
+    fn take(&self, stream: UnixStream, warned: &mut Seldom) {
         let shared = self.shared.clone();
+        // Those that were just cut off need a moment to see it.
+        let until = Instant::now() + Duration::from_secs(1);
+        while shared.handlers.load(Ordering::SeqCst) >= HANDLERS && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         if shared.handlers.fetch_add(1, Ordering::SeqCst) >= HANDLERS {
             shared.handlers.fetch_sub(1, Ordering::SeqCst);
-            tracing::warn!("too many connections wait for a run to end: another one is closed");
+            if warned.now() {
+                tracing::warn!("too many connections wait for a run to end: another one is closed");
+            }
             return;
         }
         let number = shared.newest.fetch_add(1, Ordering::SeqCst) + 1;
@@ -177,6 +181,8 @@ impl Server {
                 }
                 Err(_) => tracing::error!("an internal error of the applier; please report it"),
             }
+            // The listener holds the connection as well: without this the other side would wait for ever.
+            let _ = stream.shutdown(std::net::Shutdown::Both);
             shared.handlers.fetch_sub(1, Ordering::SeqCst);
         });
         if let Err(error) = spawned {
@@ -266,7 +272,6 @@ impl Conversation<'_> {
                 return self.say(Kind::Refused, why.as_bytes());
             }
             Err(why) => {
-                tracing::warn!("not run: {}", vigo_base::text::escaped(&why.to_string()));
                 return self.say(Kind::Refused, why.to_string().as_bytes());
             }
         }

@@ -86,6 +86,24 @@ pub const KEYS: &[Key] = &[
         help: "The local API: root and the group vigo-admin may use it.",
     },
     Key {
+        name: "applier.socket",
+        value: "a path of at most 107 bytes",
+        default: "/run/vigo-applier/applier.sock",
+        help: "Where `vigo applier` listens and `vigo peer` finds it. `vigo node` is both and uses none.",
+    },
+    Key {
+        name: "applier.state",
+        value: "a directory",
+        default: "/var/lib/vigo-applier",
+        help: "Holds what the applier decides by, and former contents of files. Root's, and nobody else's.",
+    },
+    Key {
+        name: "applier.peer_user",
+        value: "a user's name or number",
+        default: "vigo",
+        help: "Whose process the applier listens to, beside root's.",
+    },
+    Key {
         name: "fs_root",
         value: "a directory",
         default: "(the whole machine)",
@@ -165,6 +183,12 @@ pub struct NodeConf {
     pub beacon_port: u16,
     /// The socket of the local API.
     pub socket: PathBuf,
+    /// The applier's socket, for `vigo applier` and `vigo peer`.
+    pub applier_socket: PathBuf,
+    /// The applier's state directory.
+    pub applier_state: PathBuf,
+    /// Whose process the applier listens to.
+    pub peer_user: String,
     /// The part of the machine that configuration is applied to; all of it if none.
     pub fs_root: Option<PathBuf>,
     /// How much is logged.
@@ -188,6 +212,9 @@ impl Default for NodeConf {
             beacon: Choice::Auto,
             beacon_port: vigo_node::swarm::beacon::PORT,
             socket: SOCKET.into(),
+            applier_socket: crate::applier::server::SOCKET.into(),
+            applier_state: crate::applier::anchor::STATE.into(),
+            peer_user: "vigo".into(),
             fs_root: None,
             log_level: "info".into(),
             log_format: LogFormat::Human,
@@ -303,6 +330,9 @@ impl NodeConf {
             "peers" => self.peers = values::peers(found).map_err(wrong)?,
             "beacon" => self.beacon = values::beacon(found).map_err(wrong)?,
             "socket" => self.socket = values::socket(one()?).map_err(wrong)?,
+            "applier.socket" => self.applier_socket = values::socket(one()?).map_err(wrong)?,
+            "applier.state" => self.applier_state = values::directory(one()?).map_err(wrong)?,
+            "applier.peer_user" => self.peer_user = values::user(one()?).map_err(wrong)?,
             "fs_root" => self.fs_root = Some(values::directory(one()?).map_err(wrong)?),
             "log.level" => {
                 self.log_level =

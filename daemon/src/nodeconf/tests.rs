@@ -28,6 +28,10 @@ fn every_key_is_read() {
     assert_eq!(conf.beacon, Choice::Only(vec!["eth0".into(), "br-lan".into()]));
     assert_eq!(parse("beacon: off\n").unwrap().beacon, Choice::Off);
     assert_eq!(conf.socket, Path::new("/tmp/v.sock"));
+    let three =
+        parse("applier:\n  socket: /tmp/a.sock\n  state: /srv/applier\n  peer_user: \"4242\"\n").unwrap();
+    assert_eq!((three.applier_socket, three.applier_state), ("/tmp/a.sock".into(), "/srv/applier".into()));
+    assert_eq!(three.peer_user, "4242");
     assert_eq!(conf.fs_root.as_deref(), Some(Path::new("/srv/root")));
     assert_eq!((conf.log_level.as_str(), conf.log_format), ("debug", LogFormat::Json));
     assert_eq!((conf.interval, conf.splay), (Some(300), Some(0)));

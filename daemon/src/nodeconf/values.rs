@@ -30,6 +30,14 @@ pub(super) fn socket(text: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
+pub(super) fn user(text: &str) -> Result<String, String> {
+    let well = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    match text.len() <= 64 && text.chars().all(well) {
+        true => Ok(text.to_string()),
+        false => Err(format!("found {:?}", escaped(text))),
+    }
+}
+
 pub(super) fn word(text: &str, words: &[&str]) -> Result<String, String> {
     if words.contains(&text) {
         return Ok(text.to_string());

@@ -125,8 +125,9 @@ fn sigterm_ends_it_within_two_seconds_and_keeps_what_was_acknowledged() {
     house.found("b1");
     let conf = house.conf("b1");
     let (tell, ready) = std::sync::mpsc::channel();
-    let node =
-        std::thread::spawn(move || run_node(conf, "test", None, |line| drop(tell.send(line.to_string()))));
+    let node = std::thread::spawn(move || {
+        run_node(conf, "test", None, None, |line: &str| drop(tell.send(line.to_string())))
+    });
     let line = ready.recv_timeout(PATIENCE).unwrap();
     assert!(line.starts_with("vigo node b1 is ready: listening on 127.0.0.1:"), "{line}");
     let epoch = house.publish("b1", &motd("kept"));

@@ -2,18 +2,20 @@
 //!
 //! Of all that a node holds only what matters travels: what counts, what lies in its causal past, and what a revoker
 //! says it had seen. So what somebody without rights signs by the thousand takes no room in anybody's applier. The
-//! order is one in which every statement comes behind the admit it acts under.
+//! order is one in which every statement comes behind an admit that names its signer.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use vigo_base::{Hash, SpannerId};
+use vigo_base::{Hash, PublicKey, SpannerId};
 use vigo_content::config::ConfigView;
 use vigo_crdt::{Space, Statement};
 use vigo_spanner::act::{Amend, Seen};
 use vigo_spanner::admissions::Said;
 use vigo_spanner::{Act, Authority};
+
+use super::signer_made;
 
 /// One statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +39,7 @@ impl Piece {
 /// Statements of `admissions` and `config`. Cheap to clone.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
+    spanner: SpannerId,
     pieces: Arc<[Piece]>,
     digest: Hash,
 }
@@ -52,6 +55,10 @@ impl Evidence {
     pub fn of(authority: &Authority, view: &ConfigView, config: &BTreeMap<Hash, Arc<Statement>>) -> Evidence {
         let admissions = authority.admissions().statements();
         let counting = admissions.keys().filter(|id| authority.counts(id).is_ok()).copied();
+        // Who signed what does not count but is built upon is to be known as well.
+        let admits =
+            admissions.iter().filter(|(_, s)| signer_made(&s.statement, &authority.spanner()).is_some());
+        let counting = counting.chain(admits.map(|(id, _)| *id));
         let needed = closure(counting, |id| {
             let said = admissions.get(id)?;
             Some([said.statement.under()].into_iter().chain(said.statement.after().iter().copied()).collect())
@@ -65,9 +72,14 @@ impl Evidence {
         ordered(authority.spanner(), said.cloned(), publishes)
     }
 
-    /// The statements, each behind the admit it acts under.
+    /// The statements, each behind an admit that names its signer.
     pub fn pieces(&self) -> &[Piece] {
         &self.pieces
+    }
+
+    /// The fleet in which the statements were checked.
+    pub fn spanner(&self) -> SpannerId {
+        self.spanner
     }
 
     /// A name for the whole: the same statements have the same.
@@ -102,29 +114,32 @@ fn closure(
     reached
 }
 
-/// Puts statements into an order in which each comes behind the admit it acts under. What hangs on nothing is left
-/// out.
+/// Puts statements into an order in which each comes behind an admit that names its signer. What hangs on nothing is
+/// left out.
 pub(super) fn ordered(
     spanner: SpannerId,
     admissions: impl Iterator<Item = Arc<Said>>,
     config: impl Iterator<Item = Arc<Statement>>,
 ) -> Evidence {
-    let mut under: BTreeMap<Hash, Vec<Arc<Said>>> = BTreeMap::new();
+    let mut by: BTreeMap<PublicKey, Vec<Arc<Said>>> = BTreeMap::new();
     let mut open: VecDeque<Arc<Said>> = VecDeque::new();
     for said in admissions {
         match said.statement.id() == spanner.0 {
             true => open.push_back(said),
-            false => under.entry(said.statement.under()).or_default().push(said),
+            false => by.entry(said.statement.signer()).or_default().push(said),
         }
     }
-    let mut pieces = Vec::new();
+    let (mut pieces, mut signers) = (Vec::new(), BTreeSet::new());
     while let Some(said) = open.pop_front() {
-        open.extend(under.remove(&said.statement.id()).into_iter().flatten());
+        if let Some(signer) = signer_made(&said.statement, &spanner) {
+            signers.insert(signer);
+            open.extend(by.remove(&signer).into_iter().flatten());
+        }
         pieces.push(Piece::Admissions(said));
     }
-    pieces.extend(config.map(Piece::Config));
+    pieces.extend(config.filter(|s| signers.contains(&s.signer())).map(Piece::Config));
     let mut ids: Vec<Hash> = pieces.iter().map(|p| p.statement().id()).collect();
     ids.sort_unstable();
     let parts: Vec<&[u8]> = ids.iter().map(|id| &id.0[..]).collect();
-    Evidence { pieces: pieces.into(), digest: Hash::of_parts(&parts) }
+    Evidence { spanner, pieces: pieces.into(), digest: Hash::of_parts(&parts) }
 }

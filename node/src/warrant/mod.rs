@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use vigo_base::Hash;
+use vigo_base::{Hash, PublicKey, SpannerId};
 use vigo_content::config::{ConfigView, Epoch, Published, RouteTable};
 use vigo_crdt::{BadStatement, Space, Statement};
 use vigo_spanner::act::read_statement;
@@ -68,6 +68,18 @@ pub fn floor(floor: Option<Epoch>, authority: &Authority, view: &ConfigView) -> 
     floor.filter(|at| !falls(at) || !missing(authority, view).is_empty())
 }
 
+/// Whom a statement of `admissions` makes a signer, whether it counts or not: the key that it admits, and who signed
+/// the genesis.
+pub fn signer_made(statement: &Statement, spanner: &SpannerId) -> Option<PublicKey> {
+    if statement.id() == spanner.0 {
+        return Some(statement.signer());
+    }
+    match Act::decode(statement.kind(), statement.payload()) {
+        Ok(Act::Admit(admit)) => Some(admit.key),
+        _ => None,
+    }
+}
+
 /// What an applier is asked to run.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
@@ -105,7 +117,7 @@ pub enum Told {
     New,
     /// It was held already.
     Known,
-    /// It acts under an admit that is not held, or that is another key's: not taken. It may be told again.
+    /// No admit that is held names its signer: not taken. It may be told again.
     Early,
     /// There is no room for it.
     Full,
@@ -117,6 +129,8 @@ pub struct Warrants {
     anchor: Anchor,
     admissions: Admissions,
     config: BTreeMap<Hash, Arc<Statement>>,
+    /// Keys that some admit names, whether it counts or not, and the recovery key.
+    signers: BTreeSet<PublicKey>,
     floor: Option<Epoch>,
     bytes: usize,
     /// Made from the statements when somebody asks; none when they have changed since.
@@ -127,7 +141,8 @@ impl Warrants {
     /// An applier that was told nothing yet, with the floor it had.
     pub fn new(anchor: Anchor, floor: Option<Epoch>) -> Warrants {
         let admissions = Admissions::new(anchor.spanner);
-        Warrants { anchor, admissions, config: BTreeMap::new(), floor, bytes: 0, judged: None }
+        let (config, signers) = (BTreeMap::new(), BTreeSet::new());
+        Warrants { anchor, admissions, config, signers, floor, bytes: 0, judged: None }
     }
 
     /// Whose applier it is.
@@ -178,9 +193,12 @@ impl Warrants {
         Ok(self.take(statement))
     }
 
-    /// Takes what a node of this very process holds: its type says that the signatures were checked. Gives what is
-    /// new.
+    /// Takes what a node of this very process holds: its type says that the signatures were checked, for the fleet that
+    /// it names. Gives what is new.
     pub fn hear(&mut self, evidence: &Evidence) -> Vec<Piece> {
+        if evidence.spanner() != self.anchor.spanner {
+            return Vec::new();
+        }
         let new = |piece: &&Piece| {
             let id = piece.statement().id();
             let known = self.admissions.statements().contains_key(&id) || self.config.contains_key(&id);
@@ -191,7 +209,8 @@ impl Warrants {
 
     fn take(&mut self, statement: Statement) -> Told {
         let id = statement.id();
-        if !self.may_come_in(&statement) {
+        // As a node does: what counts is decided later, and what does not may still be what others are based on.
+        if id != self.anchor.spanner.0 && !self.signers.contains(&statement.signer()) {
             return Told::Early;
         }
         let act = Act::decode(statement.kind(), statement.payload());
@@ -206,24 +225,12 @@ impl Warrants {
         self.judged = None;
         match config {
             true => drop(self.config.insert(id, Arc::new(statement))),
-            false => drop(self.admissions.insert_statement(statement)),
+            false => {
+                self.signers.extend(signer_made(&statement, &self.anchor.spanner));
+                self.admissions.insert_statement(statement);
+            }
         }
         Told::New
-    }
-
-    /// Whether a chain of admits that are held leads to the statement's signer. What counts is decided later; this
-    /// keeps strangers' statements from taking room.
-    fn may_come_in(&self, statement: &Statement) -> bool {
-        let genesis = self.anchor.spanner.0;
-        if statement.id() == genesis {
-            return true;
-        }
-        let Some(under) = self.admissions.statements().get(&statement.under()) else { return false };
-        match &under.act {
-            _ if under.statement.id() == genesis => under.statement.signer() == statement.signer(),
-            Ok(Act::Admit(admit)) => admit.key == statement.signer(),
-            _ => false,
-        }
     }
 
     fn judged(&mut self) -> Arc<(Authority, ConfigView)> {

@@ -126,12 +126,23 @@ fn who_may_not_publish_publishes_nothing() {
     }
     let refused = judge(&mut held, &by_carol).unwrap_err();
     assert!(refused.to_string().contains("carol has not the right config.publish"), "{refused}");
-    for forged in [&as_alice, &as_recovery, &stranger, &own] {
+    for forged in [&as_alice, &as_recovery] {
+        assert!(matches!(judge(&mut held, forged), Err(NotWarranted::DoesNotCount { .. })));
+    }
+    for forged in [&stranger, &own] {
         let refused = judge(&mut held, forged).unwrap_err();
         assert_eq!(refused, NotWarranted::Unknown { offered: forged.at }, "it takes no room either");
+        paper.config.remove(&forged.at.id);
     }
-    assert_eq!(held.len(), paper.admissions.statements().len() + 2);
+    assert_eq!(held.len(), paper.admissions.statements().len() + 4);
     assert_eq!(run(&mut held, &one), Ok(Some(one.at)));
+    // What counts for nothing is a tip all the same, and the next publish is based on it: an applier that had never
+    // heard of it would wait for it for ever.
+    let next = paper.publish("next", ALICE, paper.alice);
+    let mut fresh = applier(&paper);
+    fresh.hear(&paper.evidence());
+    assert!(fresh.ids().any(|id| *id == as_alice.at.id));
+    assert_eq!(run(&mut fresh, &next), Ok(Some(next.at)));
 }
 
 #[test]
@@ -204,7 +215,7 @@ fn a_revoked_machine_runs_nothing_more() {
 }
 
 #[test]
-fn statements_come_in_behind_the_admit_they_act_under() {
+fn statements_come_in_behind_the_admit_of_their_signer() {
     let mut paper = Paper::new("home");
     let one = paper.publish("one", BOB, paper.bob);
     let mut held = applier(&paper);
