@@ -330,7 +330,7 @@ impl Node {
         if self.following.running.is_some() {
             return;
         }
-        let Some((at, policy)) = self.following.policy.clone() else {
+        let Some((at, policy)) = self.following.policy else {
             return self.answer_without_policy("no configuration has been published yet", out);
         };
         if policy.is_none() {
@@ -521,7 +521,7 @@ impl Node {
         }
         let Some(target) = self.target() else { return "nothing published".into() };
         if let Some(hindrance) = &f.hindrance {
-            return format!("epoch {} is not run: {hindrance}", target.at.epoch);
+            return format!("not run: {hindrance}");
         }
         if f.running.is_some() {
             return format!("running epoch {}", target.at.epoch);

@@ -40,9 +40,9 @@ pub enum Command {
     Join(Join),
     /// Run this machine's node, all of it in one process
     Node(Node),
-    /// Run the unprivileged part of a node: network, records, blobs, the local API
+    /// Run the part of a node that has no rights on this machine
     Peer(Peer),
-    /// Run the privileged part of a node: it changes this machine, and checks by itself what may be run
+    /// Run the part of a node that changes this machine
     Applier(Applier),
     /// Show how this machine's node is
     #[command(after_help = "Examples:\n  vigo status\n  vigo status --json | jq .standing")]

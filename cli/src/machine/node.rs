@@ -71,8 +71,8 @@ fn start(everywhere: &Everywhere, args: &Runs, flags: Vec<Flag>, peer: bool) -> 
 }
 
 /// A path as it means the same everywhere.
-pub fn path(path: &std::path::PathBuf) -> String {
-    reach::absolute(path).display().to_string()
+pub fn path(path: impl AsRef<std::path::Path>) -> String {
+    reach::absolute(path.as_ref()).display().to_string()
 }
 
 /// The options as keys of the file, and one more.

@@ -54,7 +54,7 @@ pub enum AnchorError {
         /// The directory.
         dir: PathBuf,
         /// Why.
-        why: BadAnchor,
+        why: Box<BadAnchor>,
     },
     /// The system refused.
     #[error("cannot {doing} {}: {source}", path.display())]
@@ -100,7 +100,8 @@ pub fn open(dir: &Path) -> Result<(Warrants, Kept), AnchorError> {
     }
     let state = StateDir::open(dir)?;
     let bytes = state.read_small(ANCHOR)?.ok_or_else(|| AnchorError::None { dir: dir.into() })?;
-    let anchor = Anchor::decode(&bytes).map_err(|why| AnchorError::Bad { dir: dir.into(), why })?;
+    let anchor =
+        Anchor::decode(&bytes).map_err(|why| AnchorError::Bad { dir: dir.into(), why: Box::new(why) })?;
     let spanner = anchor.spanner;
     let floor = state.read_small(FLOOR)?.and_then(|bytes| read_floor(&bytes, spanner));
     let mut warrants = Warrants::new(anchor, floor);

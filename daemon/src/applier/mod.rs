@@ -44,22 +44,24 @@ pub enum Work {
     /// The facts about it.
     Traits(OpId),
     /// A run.
-    Converge {
-        /// The effect.
-        op: OpId,
-        /// The publish.
-        at: Epoch,
-        /// Its route table.
-        routes: BlobRef,
-        /// The policy of this machine.
-        policy: BlobRef,
-        /// By what it counts.
-        evidence: Evidence,
-        /// Change nothing.
-        dry_run: bool,
-    },
+    Converge(OpId, Box<Run>),
     /// News of who may what.
     Inform(Evidence),
+}
+
+/// A run that is wanted.
+#[derive(Debug)]
+pub struct Run {
+    /// The publish.
+    pub at: Epoch,
+    /// Its route table.
+    pub routes: BlobRef,
+    /// The policy of this machine.
+    pub policy: BlobRef,
+    /// By what it counts.
+    pub evidence: Evidence,
+    /// Change nothing.
+    pub dry_run: bool,
 }
 
 /// Where the machine is touched.
@@ -144,7 +146,7 @@ pub fn refused(work: &Work, why: &str) -> Option<(OpId, Done)> {
     let away = || NotRun::Away(why.to_string());
     match work {
         Work::Traits(op) => Some((*op, Done::Traits(Err(away())))),
-        Work::Converge { op, .. } => Some((*op, Done::Ran(Err(away())))),
+        Work::Converge(op, _) => Some((*op, Done::Ran(Err(away())))),
         Work::Inform(_) => None,
     }
 }
@@ -171,7 +173,8 @@ impl Place {
                 };
                 Some((op, Done::Traits(traits)))
             }
-            Work::Converge { op, at, routes, policy, evidence, dry_run } => {
+            Work::Converge(op, run) => {
+                let Run { at, routes, policy, evidence, dry_run } = *run;
                 let read = |blob: BlobRef| {
                     let bytes = blobs.get(&blob.hash, blob.size.min(CONFIG_BLOB_BYTES));
                     bytes.map_err(|why| NotRun::Unread { blob: blob.hash, why: failed_here(&why) })

@@ -75,7 +75,8 @@ impl Effects {
             Effect::DropBlobs { blobs } => self.job(Job::Drop(op, blobs)),
             Effect::CollectTraits => self.work(Work::Traits(op)),
             Effect::Converge { at, routes, policy, evidence, dry_run } => {
-                self.work(Work::Converge { op, at, routes, policy, evidence, dry_run })
+                let run = applier::Run { at, routes, policy, evidence, dry_run };
+                self.work(Work::Converge(op, Box::new(run)))
             }
         }
     }
