@@ -168,6 +168,11 @@ impl Node {
         self.folder.join("root")
     }
 
+    /// The program itself.
+    pub fn program(&self) -> PathBuf {
+        self.folder.join("bin/vigo")
+    }
+
     /// `vigo` or `vigocli` with these words, on its host when a lab is given, with a home of its own.
     pub fn command(&self, lab: Option<&Lab>, program: &str, words: &[&str]) -> Command {
         let path = self.folder.join("bin").join(program);

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -45,6 +46,8 @@ struct Machine {
     /// What stands before `vigo` on its command lines, and in its environment.
     clock: Option<String>,
     process: Option<Process>,
+    /// The privileged part, where nodes are two processes.
+    applier: Option<Process>,
     starts: usize,
 }
 
@@ -62,6 +65,8 @@ pub struct Published {
 /// A fleet, or several, on one bridge.
 pub struct Fleet {
     machines: BTreeMap<String, Machine>,
+    /// The user that peers run as, where every node is a peer and an applier.
+    divided: Option<u32>,
     /// Last, so that the machines' programs have ended when the network goes.
     pub lab: Lab,
 }
@@ -69,7 +74,15 @@ pub struct Fleet {
 impl Fleet {
     /// An empty bridge.
     pub fn new(title: &str) -> Fleet {
-        Fleet { machines: BTreeMap::new(), lab: Lab::new(title) }
+        Fleet { machines: BTreeMap::new(), divided: None, lab: Lab::new(title) }
+    }
+
+    /// An empty bridge, on which every node is two processes: a peer of this user and an applier.
+    pub fn divided(title: &str, user: u32) -> Fleet {
+        let fleet = Fleet { divided: Some(user), ..Fleet::new(title) };
+        // The peers' user has to reach the program and its own state.
+        fs::set_permissions(fleet.lab.folder(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        fleet
     }
 
     /// A fleet named `label` with bolts `bolt1…` and envoys `env1…`, all running and each with a peer.
@@ -119,7 +132,7 @@ impl Fleet {
     fn add(&mut self, name: &str) {
         let node = Node::new(name, VIGO, self.lab.folder());
         let (label, options) = (String::new(), Vec::new());
-        let machine = Machine { node, label, options, clock: None, process: None, starts: 0 };
+        let machine = Machine { node, label, options, clock: None, process: None, applier: None, starts: 0 };
         self.machines.insert(name.to_owned(), machine);
     }
 
@@ -138,7 +151,10 @@ impl Fleet {
         self.place(name);
         let key = self.key(label).display().to_string();
         let words = ["init", "--name", name, "--fleet", label, "--operator", "alice", "--plain-key"];
-        let said = self.vigo(name, &[&words[..], &["--key", &key, "--json"]].concat()).json();
+        let anchor = self.applier_state(name).display().to_string();
+        let anchor = ["--applier-state", &anchor];
+        let anchor = if self.divided.is_some() { &anchor[..] } else { &[] };
+        let said = self.vigo(name, &[&words[..], &["--key", &key, "--json"], anchor].concat()).json();
         label.clone_into(&mut self.machine(name).label);
         self.start(name);
         said
@@ -163,6 +179,9 @@ impl Fleet {
     pub fn joining(&self, name: &str, token: &str) -> Program {
         let mut command = self.on_host(name);
         command.args(["join", token, "--name", name, "--state"]).arg(self.get(name).node.state());
+        if self.divided.is_some() {
+            command.arg("--applier-state").arg(self.applier_state(name));
+        }
         command
     }
 
@@ -188,17 +207,63 @@ impl Fleet {
     pub fn begin(&mut self, name: &str) {
         let folder = self.lab.folder().to_owned();
         let mut command = self.on_host(name);
+        match self.divided {
+            None => drop(command.arg("node").arg("--fs-root").arg(self.get(name).node.root())),
+            Some(user) => {
+                self.begin_applier(name);
+                let state = self.get(name).node.state();
+                let given =
+                    Program::new("chown").arg("-R").arg(format!("{user}:{user}")).arg(&state).status();
+                assert!(given.expect("chown runs").success());
+                command = self.lab.command(name, Path::new("setpriv"));
+                let user = user.to_string();
+                command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--inh-caps=-all"]);
+                command.args(["--no-new-privs", "--bounding-set=-all"]).arg(self.get(name).node.program());
+                command.arg("peer").arg("--applier-socket").arg(self.applier_socket(name));
+            }
+        }
         let machine = self.machine(name);
-        command
-            .arg("node")
-            .arg("--state")
-            .arg(machine.node.state())
-            .arg("--fs-root")
-            .arg(machine.node.root());
+        command.arg("--state").arg(machine.node.state());
         command.args(&machine.options);
         machine.starts += 1;
         let title = format!("{name}.node{}", machine.starts);
         machine.process = Some(Process::spawn(&title, command, &folder));
+    }
+
+    /// Starts the applier of a machine, if none runs, and waits until it listens.
+    #[track_caller]
+    pub fn begin_applier(&mut self, name: &str) {
+        if self.machine(name).applier.is_some() {
+            return;
+        }
+        let folder = self.lab.folder().to_owned();
+        let (state, socket) = (self.applier_state(name), self.applier_socket(name));
+        let user = self.divided.unwrap_or_default().to_string();
+        let mut command = self.on_host(name);
+        command.arg("applier").arg("--applier-state").arg(state).arg("--applier-socket").arg(socket);
+        let machine = self.machine(name);
+        command.args(["--peer-user", &user, "--fs-root"]).arg(machine.node.root());
+        machine.starts += 1;
+        let title = format!("{name}.applier{}", machine.starts);
+        let process = machine.applier.insert(Process::spawn(&title, command, &folder));
+        process.wait_line("is ready", PATIENCE);
+    }
+
+    /// Ends an applier as a crash does.
+    pub fn kill_applier(&mut self, name: &str) {
+        if let Some(mut process) = self.machine(name).applier.take() {
+            process.kill();
+        }
+    }
+
+    /// Where the applier of a machine keeps what it decides by.
+    pub fn applier_state(&self, name: &str) -> PathBuf {
+        self.lab.folder().join(format!("{name}.anchor"))
+    }
+
+    /// Where the applier of a machine listens.
+    pub fn applier_socket(&self, name: &str) -> PathBuf {
+        self.lab.folder().join(format!("{name}.sock"))
     }
 
     /// `vigo` on the machine's own network, by its own clock.
@@ -375,6 +440,11 @@ impl Fleet {
     /// The state directory of a machine.
     pub fn state(&self, name: &str) -> PathBuf {
         self.get(name).node.state()
+    }
+
+    /// The part of a machine that its configuration is applied to.
+    pub fn root(&self, name: &str) -> PathBuf {
+        self.get(name).node.root()
     }
 
     /// How a node is, if it answers.

@@ -9,6 +9,7 @@
 mod lab;
 
 mod discover;
+mod divided;
 mod drill;
 mod figures;
 mod fleet;

@@ -12,7 +12,7 @@ use crate::fleet::{Fleet, PATIENCE, Said, alone, in_company};
 use crate::lab::{require_lab, secs, wait};
 
 /// Makes `bob` an operator who may publish. No command does this yet: it is signed here.
-fn admit_bob(fleet: &Fleet, via: &str) {
+pub(crate) fn admit_bob(fleet: &Fleet, via: &str) {
     let client = fleet.client(via).expect("it answers");
     let alice = keyfile::load(&fleet.key("home"), &mut |_| None).expect("a plain key");
     let context = match client.call(&Command::Context { key: alice.public() }) {
@@ -28,7 +28,7 @@ fn admit_bob(fleet: &Fleet, via: &str) {
 }
 
 /// Waits until `bob` is an operator at a node.
-fn bob_is_known(fleet: &Fleet, at: &str) {
+pub(crate) fn bob_is_known(fleet: &Fleet, at: &str) {
     wait::until("bob is an operator", PATIENCE, || {
         let members = fleet.cli(at, &["spanner", "members", "--json"]).json();
         let bob = members.as_array().and_then(|rows| rows.iter().find(|m| m["name"] == "bob").cloned());
