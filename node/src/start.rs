@@ -51,6 +51,8 @@ impl Node {
             (None, None) => return Err(BadBoot::NoFleet),
         };
         let mut dice = Dice::from_seed(seed);
+        // Of their own, so that a node without beacons rolls as it did before there were any.
+        let beacon_dice = Dice::from_seed(Hash::of_parts(&[b"beacon", &seed]).0);
         let papers = meta.get(meta::PAPERS).cloned().unwrap_or_default();
         let book = meta.get(meta::BOOK).and_then(|bytes| Book::decode(bytes).ok()).unwrap_or_default();
         let mut node = Node {
@@ -71,7 +73,7 @@ impl Node {
             pen: Pen::default(),
             sessions: BTreeMap::new(),
             peers: Peers::new(who_i_am(me, &options.addresses), book, dice.fork()),
-            lan: Beaconing::new(now, dice.fork()),
+            lan: Beaconing::new(now, beacon_dice),
             gossip: Gossip::new(dice.fork()),
             sync: Reconciler::new(dice.fork()),
             shared: 0,

@@ -133,3 +133,36 @@ fn all_dials_together_and_those_to_one_host_are_bounded_and_so_is_memory() {
     }
     assert!(gate.known.len() <= KEYS && gate.dials.len() <= DIALS);
 }
+
+#[test]
+fn bent_bodies_with_right_signatures_are_read_or_refused_and_never_believed_beyond_their_source() {
+    use vigo_base::{Dice, Domain};
+    let mut dice = Dice::from_number(6);
+    let mut gate = Beacons::new(NOW);
+    let (mut taken, mut refused) = (0, 0);
+    let good = Packet::Here(here("10.0.0.2:1531", 5)).sign(&key(2));
+    let body = &good[..good.len() - 64];
+    for n in 0..6_000u64 {
+        let mut bent = body.to_vec();
+        for _ in 0..=dice.below(3) {
+            // Behind the fleet's id and the key, so that the signature can be made right again.
+            let at = 80 + dice.below(bent.len() as u64 - 80) as usize;
+            bent[at] = if dice.one_in(2) { bent[at] ^ (1 << dice.below(8)) } else { dice.bits() as u8 };
+        }
+        let signature = key(2).sign(Domain::Beacon, &fleet("ours"), &bent);
+        bent.extend(signature.0);
+        // Slowly enough that the bucket never is what refuses, and each after the last is forgotten.
+        match hear(&mut gate, NOW.after(n * FORGET), "10.0.0.2", &bent) {
+            Ok(Heard::Here(_, here)) => {
+                assert_eq!(here.address.ip(), "10.0.0.2".parse::<IpAddr>().unwrap());
+                taken += 1;
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(why) => {
+                assert!(!matches!(why, Ignored::TooMany | Ignored::Repeated), "{why:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(taken > 300 && refused > 300, "{taken} taken, {refused} refused");
+}
