@@ -19,6 +19,8 @@ mod nat;
 mod offline;
 mod operators;
 mod partition;
+mod quic;
 mod rollout;
+mod siege;
 mod strangers;
 mod trust;

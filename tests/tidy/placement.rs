@@ -34,6 +34,9 @@ const PLACES: [(&[&str], &[&str], &str); 8] = [
     (&["clap", "clap_complete", "clap_mangen", "indicatif"], &["cli"], "return data and let cli show it"),
 ];
 
+/// What `cli` may name for its tests alone: the attackers of the lab speak QUIC as nobody honest does.
+const ATTACKERS: [&str; 3] = ["quinn", "rustls", "tokio"];
+
 fn breaches(crates: &[Crate]) -> Vec<Breach> {
     let mut found = Vec::new();
     for each in crates {
@@ -43,6 +46,10 @@ fn breaches(crates: &[Crate]) -> Vec<Breach> {
             }) else {
                 continue;
             };
+            let attacker = each.folder == "cli" && table == "dev-dependencies";
+            if attacker && ATTACKERS.contains(&name.as_str()) {
+                continue;
+            }
             if !allowed.contains(&each.folder.as_str()) {
                 let place = format!("{}/Cargo.toml", each.folder);
                 let only = if allowed.is_empty() { "in no crate".to_owned() } else { allowed.join(", ") };
@@ -64,6 +71,9 @@ fn the_tree_names_third_parties_where_they_belong() {
 
 #[test]
 fn misplaced_crates_are_found() {
+    let dev = |name: &str| format!("[dev-dependencies]\n{name}.workspace = true\n");
+    let breaks = |folder: &str, name: &str| breaches(&[Crate::planted(folder, &dev(name))]).len();
+    assert_eq!([breaks("cli", "quinn"), breaks("cli", "redb"), breaks("node", "quinn")], [0, 1, 1]);
     let names = |folder: &str, dependency: &str| {
         breaches(&[Crate::planted(folder, &format!("[dependencies]\n{dependency}.workspace = true\n"))]).len()
     };

@@ -123,7 +123,7 @@ pub(crate) struct Shared {
     identity: Identity,
     sink: Sink,
     runtime: Handle,
-    guard: Arc<Guard>,
+    pub(crate) guard: Arc<Guard>,
     dials: Semaphore,
     endpoints: Mutex<Vec<Endpoint>>,
     links: Mutex<BTreeMap<ConnId, Arc<Link>>>,
@@ -432,10 +432,19 @@ async fn accept(shared: Arc<Shared>, endpoint: Endpoint) {
 }
 
 async fn shake_hands(shared: Arc<Shared>, connecting: Connecting, permit: Permit) {
-    let entered = match timeout(shared.limits.handshake, connecting).await {
-        Ok(Ok(connection)) => shared.enter(connection, Some(permit), None).map_err(|why| why.to_string()),
-        Ok(Err(error)) => Err(shown(error.to_string().as_bytes())),
-        Err(_) => Err("too slow".into()),
+    let loss = permit.loss();
+    let shaken = tokio::select! {
+        shaken = timeout(shared.limits.handshake, connecting) => Some(shaken),
+        () = loss.comes() => None,
+    };
+    let entered = match shaken {
+        Some(Ok(Ok(connection))) => {
+            permit.prove();
+            shared.enter(connection, Some(permit), None).map_err(|why| why.to_string())
+        }
+        Some(Ok(Err(error))) => Err(shown(error.to_string().as_bytes())),
+        Some(Err(_)) => Err("too slow".into()),
+        None => Err("too slow, and others wait".into()),
     };
     if let Err(why) = entered {
         shared.failed_handshakes.fetch_add(1, Ordering::Relaxed);

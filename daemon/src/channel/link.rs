@@ -101,12 +101,17 @@ impl Link {
     pub(crate) fn admit(&self, shared: &Shared) {
         if !self.admitted.send_replace(true) {
             shared.limits.widen(&self.connection);
-            self.lock_permit().take();
+            if let Some(permit) = self.lock_permit().take() {
+                shared.guard.admitted(permit);
+            }
         }
     }
 
     /// Gives a stranger until `time` from now.
     pub(crate) fn extend(&self, time: Duration) {
+        if let Some(permit) = &*self.lock_permit() {
+            permit.wait();
+        }
         self.deadline.send_replace(Instant::now() + time);
     }
 
@@ -222,6 +227,7 @@ fn on_the_wire(why: &Why) -> (u32, String) {
         Why::QueueFull { .. } => (code::QUEUE_FULL, "reads too slowly".into()),
         Why::NotAdmitted { .. } => (code::NOT_ADMITTED, "no accepted papers in time".into()),
         Why::Busy { .. } => (code::BUSY, "too many connections".into()),
+        Why::Crowded => (code::BUSY, "too slow to show papers, and others wait".into()),
         Why::HungUp { .. } | Why::Refused { .. } | Why::Lost { .. } => (code::BYE, String::new()),
     }
 }
@@ -427,11 +433,23 @@ async fn write_batch(
 /// Closes a stranger whose time is over.
 async fn watch_stranger(shared: &Shared, link: &Link) {
     let (mut admitted, mut deadline) = (link.admitted.subscribe(), link.deadline.subscribe());
+    let loss = link.lock_permit().as_ref().map(Permit::loss);
+    let lost = async {
+        match &loss {
+            Some(loss) => loss.comes().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(lost);
     loop {
         let until = *deadline.borrow_and_update();
         tokio::select! {
             _ = admitted.wait_for(|admitted| *admitted) => break,
             _ = deadline.changed() => {}
+            () = &mut lost => {
+                link.close(Why::Crowded);
+                break;
+            }
             () = sleep_until(until) => {
                 link.close(Why::NotAdmitted { after: shared.limits.papers });
                 break;

@@ -189,6 +189,9 @@ pub enum Why {
         /// The time it had.
         after: Duration,
     },
+    /// The peer had shown no papers for seconds, and another needed its place.
+    #[error("the peer showed no papers for seconds, and others waited for its place")]
+    Crowded,
     /// No room for another connection.
     #[error("{limit} connections are open, no more are taken")]
     Busy {
