@@ -7,10 +7,13 @@
 mod lab;
 
 mod executors;
+mod first_hour;
+mod idle;
 mod install;
+mod lifetime;
 mod people;
+mod rights;
 mod selftest;
 mod software;
 mod software_stories;
-#[allow(dead_code, reason = "scenarios of whole fleets come with the applier")]
 mod story;
