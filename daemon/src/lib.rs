@@ -48,6 +48,7 @@ pub mod channel;
 pub mod client;
 pub mod driver;
 pub mod effects;
+pub mod gossip;
 pub mod logging;
 pub mod metrics;
 pub mod network;

@@ -39,12 +39,13 @@ use crate::blobs::{BlobDamage, BlobError, BlobStore};
 use crate::channel::{BindError, Channel, Limits};
 use crate::driver::{self, Driver, Ending, Handle, clock::SteadyClock};
 use crate::effects::Effects;
+use crate::gossip::{Figures, Gossip, GossipError};
 use crate::network::Network;
 use crate::nodeconf::NodeConf;
 use crate::state::{MachineId, StateDir, StateError};
 use crate::store::{Loaded, Seal, Store, StoreError};
 use crate::trace::{Recorder, TraceError};
-use crate::world::{Listener, Machinery};
+use crate::world::{Listener, Machinery, Planes};
 
 /// Where blobs lie below the state directory.
 const BLOBS: &str = "swarm/.blobs";
@@ -78,6 +79,9 @@ pub enum StartError {
     /// The port.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The port of the gossip plane.
+    #[error(transparent)]
+    Gossip(#[from] GossipError),
     /// The socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -138,6 +142,7 @@ pub struct Running {
     runtime: Runtime,
     driver: Handle,
     channel: Channel,
+    gossip: Gossip,
     effects: Effects,
     ended: Receiver<Ending>,
     api: Option<(oneshot::Sender<()>, PathBuf)>,
@@ -172,7 +177,11 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     };
 
     let bound = if listen.is_empty() { Vec::new() } else { channel.addresses() };
-    let options = options(&conf, &bound, &version, join);
+    let gossip = match join {
+        None => start_gossip(&runtime, &conf.gossip_on(&bound), &key, &loaded.meta, &driver)?,
+        Some(_) => Gossip::none(),
+    };
+    let options = Options { gossip: gossip.port(), ..options(&conf, &bound, &version, join) };
     let records = loaded.records.into_iter().map(|(_, bytes)| bytes).collect();
     let boot = Boot { key, seed: seed()?, records, meta: loaded.meta, blobs: blobs.list(), options };
     let clock = SteadyClock::start();
@@ -181,7 +190,8 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let node = Node::boot(clock.begin(), boot, &mut out)?;
     let socket = if api { Some(listen_on(&runtime, &conf.socket)?) } else { None };
 
-    let world = Machinery::new(store, channel.clone(), network, effects.clone(), beacons, listener);
+    let planes = Planes { channel: channel.clone(), network, gossip: gossip.clone(), beacons };
+    let world = Machinery::new(store, planes, effects.clone(), listener);
     let mut driving = Driver::new(node, out, world, inlet, clock);
     if let Some(trace) = trace {
         driving = driving.with_trace(trace);
@@ -193,12 +203,27 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     })?;
     let api = socket.map(|listener| {
         let (stop, stopped) = oneshot::channel();
-        let (driver, channel, started) = (driver.clone(), channel.clone(), Instant::now());
-        let served = Api { driver, blobs, channel, version, started, state: conf.state, own };
+        let (driver, channel, gossip, started) =
+            (driver.clone(), channel.clone(), gossip.clone(), Instant::now());
+        let served = Api { driver, blobs, channel, gossip, version, started, state: conf.state, own };
         runtime.spawn(api::serve(listener, Arc::new(served), stopped));
         (stop, conf.socket)
     });
-    Ok(Running { runtime, driver, channel, effects, ended, api, _state: state })
+    Ok(Running { runtime, driver, channel, gossip, effects, ended, api, _state: state })
+}
+
+/// Starts the gossip plane of a node that belongs to a fleet.
+fn start_gossip(
+    runtime: &Runtime,
+    listen: &[SocketAddr],
+    key: &SecretKey,
+    meta: &BTreeMap<String, Vec<u8>>,
+    driver: &Handle,
+) -> Result<Gossip, GossipError> {
+    match fleet_of(meta.get(meta::SPANNER)) {
+        Some(spanner) => Gossip::start(runtime.handle(), listen, key, &spanner, driver.clone()),
+        None => Ok(Gossip::none()),
+    }
 }
 
 /// Where this machine is touched.
@@ -378,6 +403,16 @@ impl Running {
         self.channel.addresses()
     }
 
+    /// The addresses on which it takes gossip links.
+    pub fn gossip_addresses(&self) -> &[SocketAddr] {
+        self.gossip.addresses()
+    }
+
+    /// What was counted on the gossip plane.
+    pub fn gossip_figures(&self) -> Figures {
+        self.gossip.figures()
+    }
+
     /// Has the node do something, as its own user.
     ///
     /// # Errors
@@ -411,7 +446,7 @@ impl Running {
             let _ = stop.send(());
             path
         });
-        self.runtime.block_on(self.channel.shutdown());
+        self.runtime.block_on(async { tokio::join!(self.gossip.stop(), self.channel.shutdown()) });
         if let Some(path) = socket {
             let _ = std::fs::remove_file(path);
         }

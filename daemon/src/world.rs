@@ -13,38 +13,42 @@ use crate::beacon::Beacons;
 use crate::channel::{Channel, ConnId, SendError, code};
 use crate::driver::{Trouble, World};
 use crate::effects::Effects;
+use crate::gossip::Gossip;
 use crate::network::Network;
 use crate::store::{self, Store, StoreError};
 
 /// Who is told of events beside the log.
 pub type Listener = Box<dyn FnMut(&Event) + Send>;
 
+/// What reaches other machines.
+pub struct Planes {
+    /// The peer channel.
+    pub channel: Channel,
+    /// Its dials.
+    pub network: Arc<Network>,
+    /// The gossip plane.
+    pub gossip: Gossip,
+    /// The beacon.
+    pub beacons: Beacons,
+}
+
 /// Everything the node's outputs are done with.
 pub struct Machinery {
     store: Store,
-    channel: Channel,
-    network: Arc<Network>,
+    planes: Planes,
     effects: Effects,
-    beacons: Beacons,
     listener: Listener,
 }
 
 impl Machinery {
-    /// The store, the peers, the dials and the work that takes time; `listener` is told of every event.
-    pub fn new(
-        store: Store,
-        channel: Channel,
-        network: Arc<Network>,
-        effects: Effects,
-        beacons: Beacons,
-        listener: Listener,
-    ) -> Machinery {
-        Machinery { store, channel, network, effects, beacons, listener }
+    /// The store, the ways to others and the work that takes time; `listener` is told of every event.
+    pub fn new(store: Store, planes: Planes, effects: Effects, listener: Listener) -> Machinery {
+        Machinery { store, planes, effects, listener }
     }
 
     fn send(&self, conn: ConnId, frame: Arc<[u8]>) {
         // A connection that is gone tells so itself, by its `Down`; so does one whose queue was full.
-        if let Err(error @ SendError::BadLength { .. }) = self.channel.send(conn, frame) {
+        if let Err(error @ SendError::BadLength { .. }) = self.planes.channel.send(conn, frame) {
             tracing::error!(%error, "the node made a frame that cannot be sent; please report it");
         }
     }
@@ -58,24 +62,25 @@ impl World for Machinery {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::Dial { address, expect } => self.network.dial(address, expect),
-            Output::Admit { conn } => self.channel.admit(ConnId(conn.0)),
+            Output::Dial { address, expect } => self.planes.network.dial(address, expect),
+            Output::Admit { conn } => self.planes.channel.admit(ConnId(conn.0)),
             Output::Extend { conn, seconds } => {
-                self.channel.extend(ConnId(conn.0), Duration::from_secs(seconds));
+                self.planes.channel.extend(ConnId(conn.0), Duration::from_secs(seconds));
             }
             Output::Send { conn, frame } => self.send(ConnId(conn.0), frame),
             Output::HangUp { conn, why } => {
                 let code = if why.is_empty() { code::BYE } else { code::FIRST_FREE };
-                self.channel.hang_up(ConnId(conn.0), code, &why);
+                self.planes.channel.hang_up(ConnId(conn.0), code, &why);
             }
-            // Not performed yet: nodes announce no gossip port, so none is asked for.
-            Output::GossipDial { .. }
-            | Output::GossipCut { .. }
-            | Output::Gossip { .. }
-            | Output::GossipVerdict { .. } => {}
+            Output::GossipDial { key, address } => self.planes.gossip.dial(key, address),
+            Output::GossipCut { key, refuse, why } => {
+                self.planes.gossip.cut(key, Duration::from_secs(refuse), why);
+            }
+            Output::Gossip { bytes } => self.planes.gossip.say(bytes),
+            Output::GossipVerdict { message, verdict } => self.planes.gossip.verdict(message, verdict),
             Output::Answer { ask, answer } => self.effects.answer(ask, answer),
             Output::Begin { op, effect } => self.effects.begin(op, effect),
-            Output::Beacon { interface, from, bytes } => self.beacons.send(interface, from, bytes),
+            Output::Beacon { interface, from, bytes } => self.planes.beacons.send(interface, from, bytes),
             Output::Inform(evidence) => self.effects.inform(evidence),
             Output::Emit(event) => {
                 log(&event);

@@ -19,8 +19,9 @@ enum Fixed {
 const LIST: [(&str, &str, Fixed); 9] = [
     ("libp2p-gossipsub", "GHSA-gc42-3jg7-rxr2", Fixed::In([0, 49, 3])),
     ("libp2p-gossipsub", "GHSA-xqmp-fxgv-xvq5", Fixed::In([0, 49, 4])),
-    ("libp2p-gossipsub", "GHSA-g3g5-x568-qvqx", Fixed::Unknown),
-    ("libp2p-gossipsub", "GHSA-vrx6-jcp8-vm7m", Fixed::Unknown),
+    // These two by the crate's own CHANGELOG of 0.50.1: the first mended in 0.49.5 and taken over into 0.50.0.
+    ("libp2p-gossipsub", "GHSA-g3g5-x568-qvqx", Fixed::In([0, 49, 5])),
+    ("libp2p-gossipsub", "GHSA-vrx6-jcp8-vm7m", Fixed::In([0, 50, 1])),
     ("libp2p-quic", "GHSA-5hq8-qhww-jm7q", Fixed::In([0, 13, 1])),
     ("libp2p-rendezvous", "GHSA-cqfx-gf56-8x59", Fixed::Unknown),
     ("libp2p-rendezvous", "GHSA-v5hw-cv9c-rpg7", Fixed::Unknown),
@@ -71,6 +72,8 @@ fn planted_versions_are_found() {
     assert_eq!(count("libp2p-quic", "0.2.9"), 1);
     assert_eq!(count("libp2p-gossipsub", "0.49.3"), 3);
     assert_eq!(count("libp2p-gossipsub", "0.49.4"), 2);
+    assert_eq!(count("libp2p-gossipsub", "0.50.0"), 1);
+    assert_eq!(count("libp2p-gossipsub", "0.50.1"), 0);
     assert_eq!(count("yamux", "0.13.9"), 2);
     assert_eq!(count("quinn", "0.11.0"), 0);
 }

@@ -260,6 +260,9 @@ pub struct Runs {
     /// Find others by multicast: `auto`, `off`, or on this interface; may be repeated
     #[arg(long, value_name = "HOW")]
     pub beacon: Vec<String>,
+    /// Take gossip links here (UDP): `auto`, `none`, or addresses; may be repeated
+    #[arg(long, value_name = "IP:PORT")]
+    pub gossip_listen: Vec<String>,
     /// How much is logged: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,

@@ -90,6 +90,7 @@ fn flags(everywhere: &Everywhere, args: &Runs, more: [(&'static str, Option<Stri
         ("announce", &args.announce),
         ("peers", &args.peer),
         ("beacon", &args.beacon),
+        ("gossip.listen", &args.gossip_listen),
     ];
     flags.extend(
         lists.into_iter().filter(|(_, v)| !v.is_empty()).map(|(key, v)| Flag { key, values: v.clone() }),
@@ -120,6 +121,10 @@ fn shown(conf: &NodeConf) -> String {
         Choice::Off => "off".to_owned(),
         Choice::Only(names) => format!("on {}", list(names.clone())),
     };
+    let gossip = match &conf.gossip {
+        None => "auto".to_owned(),
+        Some(addresses) => list(addresses.iter().map(ToString::to_string).collect()),
+    };
     let seconds = |n: Option<u64>| n.map_or("as the fleet's settings say".to_owned(), |n| format!("{n} s"));
     let rows = [
         ("file", conf.file.as_ref().map_or("none; defaults and options".into(), |f| f.display().to_string())),
@@ -128,6 +133,7 @@ fn shown(conf: &NodeConf) -> String {
         ("announce", announce),
         ("peers", list(conf.peers.iter().map(|(address, _)| address.clone()).collect())),
         ("beacon", beacon),
+        ("gossip.listen", gossip),
         ("socket", conf.socket.display().to_string()),
         ("applier.socket", conf.applier_socket.display().to_string()),
         ("applier.state", conf.applier_state.display().to_string()),

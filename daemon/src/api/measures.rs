@@ -9,6 +9,7 @@ use vigo_node::command::Status;
 use crate::blobs::Usage;
 use crate::channel::{LinkStats, Totals};
 use crate::driver::Health;
+use crate::gossip::Figures;
 use crate::metrics::Registry;
 
 /// What the page is made of.
@@ -25,7 +26,9 @@ pub struct Measured<'a> {
     pub blobs: (Usage, usize),
     /// The peer channel.
     pub totals: Totals,
-    /// Its connections.
+    /// The gossip plane.
+    pub gossip: Figures,
+    /// The connections of the peer channel.
     pub links: Vec<LinkStats>,
 }
 
@@ -92,6 +95,7 @@ pub fn page(measured: &Measured<'_>) -> String {
     page.gauge("blob_bytes", "Bytes of blobs, unfinished ones at their full size.", usage.used);
     page.gauge("blob_quota_bytes", "Bytes that blobs may take.", usage.quota);
     network(&page, measured);
+    gossip(&page, &measured.gossip);
     if let Some(status) = measured.status {
         node(&page, status);
     }
@@ -127,6 +131,23 @@ fn network(page: &Page, measured: &Measured<'_>) {
     page.gauge("queued_frames", "Frames waiting to be sent.", sum(|l| l.queued_frames as u64));
     page.gauge("queued_bytes", "Bytes of frames waiting to be sent.", sum(|l| l.queued_bytes as u64));
     page.gauge("lost_packets", "Packets lost on the connections that stand.", sum(|l| l.lost_packets));
+}
+
+fn gossip(page: &Page, figures: &Figures) {
+    page.gauge("gossip_links", "Gossip links that stand.", figures.links);
+    page.gauge("gossip_mesh_peers", "Peers to whom messages are passed on at once.", figures.mesh);
+    page.counter("gossip_said_total", "Messages said.", figures.said);
+    page.counter("gossip_heard_total", "Messages heard for the first time.", figures.heard);
+    page.counter("gossip_accepted_total", "Messages passed on.", figures.accepted);
+    page.counter("gossip_rejected_total", "Messages whose sender was to blame.", figures.rejected);
+    let dropped = "Messages dropped because a queue was full; reconciliation brings them.";
+    for (queue, count) in [("own", figures.unsaid), ("heard", figures.unheard), ("peer", figures.slow)] {
+        if let Ok(counter) = page.0.counter("gossip_dropped_total", dropped, &[("queue", queue)]) {
+            counter.add(count);
+        }
+    }
+    page.counter("gossip_refused_total", "Connections refused before anything was said.", figures.refused);
+    page.counter("gossip_cut_total", "Peers cut off.", figures.cut);
 }
 
 fn node(page: &Page, status: &Status) {

@@ -42,6 +42,7 @@ use vigo_node::swarm::outline::BlobRef;
 use crate::blobs::{BlobError, BlobStore};
 use crate::channel::Channel;
 use crate::driver::Handle;
+use crate::gossip::Gossip;
 use caller::OwnUser;
 pub use wire::Answered;
 
@@ -62,6 +63,8 @@ pub struct Api {
     pub blobs: BlobStore,
     /// The peers, for counts.
     pub channel: Channel,
+    /// The gossip plane, for counts.
+    pub gossip: Gossip,
     /// The program's version.
     pub version: String,
     /// When the process began.
@@ -269,6 +272,7 @@ async fn metrics(State(api): State<Arc<Api>>) -> Response {
         status: status.as_deref(),
         blobs: (api.blobs.usage(), api.blobs.list().len()),
         totals: api.channel.totals(),
+        gossip: api.gossip.figures(),
         links: api.channel.all_stats().into_iter().map(|(_, stats)| stats).collect(),
     });
     ([(header::CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], page).into_response()

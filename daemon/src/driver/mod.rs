@@ -363,7 +363,8 @@ impl<M: Brain, W: World> Driver<M, W> {
         self.node.handle(now, input, &mut self.out);
     }
 
-    /// One commit of all that is to be kept, then everything else in its order.
+    /// One commit of all that is to be kept, then everything else in its order. Only verdicts on what others gossiped
+    /// go ahead: they rely on nothing of ours on the disk, and every hop would wait for a disk (docs/decisions/010).
     fn settle(&mut self) -> Result<(), Trouble> {
         if self.out.is_empty() {
             return Ok(());
@@ -375,6 +376,7 @@ impl<M: Brain, W: World> Driver<M, W> {
         for output in self.out.drain() {
             match output {
                 Output::Persist(writes) => ops.extend(writes),
+                verdict @ Output::GossipVerdict { .. } => self.world.perform(verdict),
                 other => rest.push(other),
             }
         }

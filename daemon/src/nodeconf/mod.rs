@@ -31,6 +31,8 @@ pub const STATE: &str = "/var/lib/vigo";
 pub const SOCKET: &str = "/run/vigo/vigo.sock";
 /// The port of the peer channel.
 pub const PORT: u16 = 1531;
+/// The port of the gossip plane.
+pub const GOSSIP_PORT: u16 = 1530;
 
 /// One key of the file.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +80,13 @@ pub const KEYS: &[Key] = &[
         default: "auto",
         help: "Whether this node finds others by multicast on its own networks (port 1531/udp). auto: on all of them, if the \
                fleet setting beacon.enabled says so. off: neither sent nor heard. Names: on these, whatever the setting says.",
+    },
+    Key {
+        name: "gossip.listen",
+        value: "auto, addresses with ports (UDP), or none",
+        default: "auto",
+        help: "Where peers reach this node's gossip plane. auto: on the addresses of `listen`, with port 1530 beside 1531 and \
+               any free port beside another. none: it only dials out.",
     },
     Key {
         name: "socket",
@@ -181,6 +190,8 @@ pub struct NodeConf {
     pub beacon: Choice,
     /// The beacons' port. No key of the file: all nodes of a network must have the same.
     pub beacon_port: u16,
+    /// Where gossip links are taken; where peers are listened to if nothing is said.
+    pub gossip: Option<Vec<SocketAddr>>,
     /// The socket of the local API.
     pub socket: PathBuf,
     /// The applier's socket, for `vigo applier` and `vigo peer`.
@@ -211,6 +222,7 @@ impl Default for NodeConf {
             peers: Vec::new(),
             beacon: Choice::Auto,
             beacon_port: vigo_node::swarm::beacon::PORT,
+            gossip: None,
             socket: SOCKET.into(),
             applier_socket: crate::applier::server::SOCKET.into(),
             applier_state: crate::applier::anchor::STATE.into(),
@@ -303,6 +315,12 @@ impl NodeConf {
         }
     }
 
+    /// Where to take gossip links, for the addresses of the peer channel that are really bound.
+    pub fn gossip_on(&self, bound: &[SocketAddr]) -> Vec<SocketAddr> {
+        let beside = |a: &SocketAddr| SocketAddr::new(a.ip(), if a.port() == PORT { GOSSIP_PORT } else { 0 });
+        self.gossip.clone().unwrap_or_else(|| bound.iter().map(beside).collect())
+    }
+
     /// How the node takes part in beacons, for the addresses that are really bound.
     pub fn lan(&self, bound: &[SocketAddr]) -> Lan {
         // Whoever wants nobody to be told where it listens does not shout it.
@@ -329,6 +347,7 @@ impl NodeConf {
             "announce" => self.announce = values::announce(found).map_err(wrong)?,
             "peers" => self.peers = values::peers(found).map_err(wrong)?,
             "beacon" => self.beacon = values::beacon(found).map_err(wrong)?,
+            "gossip.listen" => self.gossip = values::gossip(found).map_err(wrong)?,
             "socket" => self.socket = values::socket(one()?).map_err(wrong)?,
             "applier.socket" => self.applier_socket = values::socket(one()?).map_err(wrong)?,
             "applier.state" => self.applier_state = values::directory(one()?).map_err(wrong)?,

@@ -18,7 +18,7 @@ fn every_key_is_read() {
     let key = vigo_base::SecretKey::from_seed([1; 32]).public();
     let text = format!(
         "state: /srv/vigo\nlisten: ['127.0.0.1:4000']\nannounce:\n  - bolt1.example.com\npeers: [{key}@bolt2:99, bolt3]\n\
-         beacon: [eth0, br-lan]\nsocket: /tmp/v.sock\nfs_root: /srv/root\nlog:\n  level: debug\n  format: json\nconverge:\n  interval: 5m\n  splay: 0\n"
+         beacon: [eth0, br-lan]\nsocket: /tmp/v.sock\nfs_root: /srv/root\ngossip:\n  listen: ['127.0.0.1:4001']\nlog:\n  level: debug\n  format: json\nconverge:\n  interval: 5m\n  splay: 0\n"
     );
     let conf = parse(&text).unwrap();
     assert_eq!(conf.state, Path::new("/srv/vigo"));
@@ -35,8 +35,21 @@ fn every_key_is_read() {
     assert_eq!(conf.fs_root.as_deref(), Some(Path::new("/srv/root")));
     assert_eq!((conf.log_level.as_str(), conf.log_format), ("debug", LogFormat::Json));
     assert_eq!((conf.interval, conf.splay), (Some(300), Some(0)));
+    assert_eq!(conf.gossip, Some(vec!["127.0.0.1:4001".parse().unwrap()]));
+    assert_eq!(parse("gossip:\n  listen: none\n").unwrap().gossip, Some(Vec::new()));
     assert_eq!(parse("listen: none\n").unwrap().listen, []);
     assert_eq!(parse("state: /srv/vigo\n").unwrap().socket, Path::new("/srv/vigo/vigo.sock"));
+}
+
+#[test]
+fn gossip_listens_beside_the_peer_channel() {
+    let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let conf = parse("").unwrap();
+    assert_eq!(conf.gossip_on(&conf.listen), [at("0.0.0.0:1530"), at("[::]:1530")]);
+    assert_eq!(conf.gossip_on(&[at("127.0.0.1:4000")]), [at("127.0.0.1:0")], "two nodes on one machine");
+    assert_eq!(conf.gossip_on(&[]), [], "what only dials out only dials out");
+    let named = parse("gossip:\n  listen: [\"10.0.0.1:99\"]\n").unwrap();
+    assert_eq!(named.gossip_on(&[]), [at("10.0.0.1:99")]);
 }
 
 #[test]

@@ -74,6 +74,13 @@ pub(super) fn listen(found: &[String]) -> Result<Vec<SocketAddr>, String> {
     found.iter().map(parse).collect()
 }
 
+pub(super) fn gossip(found: &[String]) -> Result<Option<Vec<SocketAddr>>, String> {
+    match found {
+        [one] if one == "auto" => Ok(None),
+        some => listen(some).map(Some),
+    }
+}
+
 pub(super) fn announce(found: &[String]) -> Result<Announce, String> {
     bounded(found)?;
     match found {
