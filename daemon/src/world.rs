@@ -15,7 +15,7 @@ use crate::driver::{Trouble, World};
 use crate::effects::Effects;
 use crate::gossip::Gossip;
 use crate::network::Network;
-use crate::store::{self, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Who is told of events beside the log.
 pub type Listener = Box<dyn FnMut(&Event) + Send>;
@@ -56,8 +56,7 @@ impl Machinery {
 
 impl World for Machinery {
     fn commit(&mut self, ops: &[StoreOp]) -> Result<(), Trouble> {
-        let ops: Vec<store::StoreOp> = ops.iter().map(stored).collect();
-        self.store.commit(&ops).map_err(|e| trouble(&e))
+        self.store.commit(ops).map_err(|e| trouble(&e))
     }
 
     fn perform(&mut self, output: Output) {
@@ -89,14 +88,6 @@ impl World for Machinery {
             // The driver does these itself.
             Output::Persist(_) | Output::Reply { .. } => {}
         }
-    }
-}
-
-fn stored(op: &StoreOp) -> store::StoreOp {
-    match op {
-        StoreOp::Put { id, bytes } => store::StoreOp::Put { id: *id, bytes: bytes.clone() },
-        StoreOp::Remove { id } => store::StoreOp::Remove { id: *id },
-        StoreOp::PutMeta { key, value } => store::StoreOp::PutMeta { key: key.clone(), value: value.clone() },
     }
 }
 

@@ -25,7 +25,6 @@ impl Model {
                 StoreOp::Put { id, bytes } => drop(self.records.insert(id, bytes)),
                 StoreOp::Remove { id } => drop(self.records.remove(&id)),
                 StoreOp::PutMeta { key, value } => drop(self.meta.insert(key, value)),
-                StoreOp::RemoveMeta { key } => drop(self.meta.remove(&key)),
             }
         }
     }
@@ -62,10 +61,8 @@ fn wake_up(dice: &mut Dice, model: &Model) -> Vec<StoreOp> {
         ops.push(StoreOp::Remove { id: *id });
     }
     let key = format!("key{}", dice.below(4));
-    match dice.below(3) {
-        0 => ops.push(StoreOp::PutMeta { key, value: dice.bytes().repeat(1 + dice.below(40) as usize) }),
-        1 => ops.push(StoreOp::RemoveMeta { key }),
-        _ => {}
+    if dice.one_in(2) {
+        ops.push(StoreOp::PutMeta { key, value: dice.bytes().repeat(1 + dice.below(40) as usize) });
     }
     ops
 }

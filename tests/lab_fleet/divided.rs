@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use vigo_base::Dice;
 
 use crate::figures::say;
 use crate::fleet::{Fleet, PATIENCE, in_company};
@@ -23,6 +25,31 @@ fn fleet(title: &str) -> Fleet {
     ["env1", "env2"].iter().for_each(|name| fleet.start(name));
     fleet.all_have_peers(1);
     fleet
+}
+
+/// An applier is killed at any moment of its runs; whatever it was at, the next one ends it, and it goes on from what
+/// it kept.
+#[test]
+fn an_applier_killed_amid_its_runs_loses_nothing() {
+    if require_lab().skips() {
+        return;
+    }
+    let _company = in_company();
+    let mut fleet = fleet("amid");
+    let mut dice = Dice::from_number(20);
+    let mut last = fleet.publish("bolt1", "start");
+    fleet.arrives(&["env1"], "start", last.returned, PATIENCE);
+    for round in 0..25 {
+        let marker = format!("round{round}");
+        last = fleet.publish("bolt1", &marker);
+        std::thread::sleep(Duration::from_micros(dice.below(60_000)));
+        fleet.kill_applier("env1");
+        fleet.begin_applier("env1");
+        fleet.arrives(&["env1"], &marker, Instant::now(), secs(60));
+        let floor = fs::read_to_string(fleet.applier_state("env1").join("floor")).expect("it has run");
+        assert!(floor.contains(&last.id), "the floor is that of what was run: {floor}");
+    }
+    fleet.converged(&["bolt1", "env1", "env2"], &last.id, PATIENCE);
 }
 
 #[test]

@@ -42,6 +42,7 @@ use frame::{Kind, Ledger, MetaEntry};
 pub use bench::{CommitFigures, bench_commit};
 pub use error::StoreError;
 pub use shelf::{FileShelf, KEPT_ASIDE, Shelf};
+pub use vigo_node::io::StoreOp;
 
 /// Bytes of the longest meta key.
 pub const META_KEY_BYTES: usize = 256;
@@ -54,35 +55,6 @@ const RECORDS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("rec
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const LEDGER: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("ledger");
 const LEDGER_KEY: &str = "ledger";
-
-/// One change to the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreOp {
-    /// Keeps a record. Keeping one twice changes nothing.
-    Put {
-        /// The SHA-256 of `bytes`.
-        id: Hash,
-        /// The encoded record, at most [`limits::RECORD_BYTES`].
-        bytes: Arc<[u8]>,
-    },
-    /// Forgets a record; one that is not there is forgotten already.
-    Remove {
-        /// Which.
-        id: Hash,
-    },
-    /// Keeps a value under a key, in place of the one before.
-    PutMeta {
-        /// At most [`META_KEY_BYTES`].
-        key: String,
-        /// At most [`META_VALUE_BYTES`].
-        value: Vec<u8>,
-    },
-    /// Forgets a key.
-    RemoveMeta {
-        /// Which.
-        key: String,
-    },
-}
 
 /// What was in the store when it was opened.
 #[derive(Debug, Clone, Default)]
@@ -276,7 +248,7 @@ fn check(op: &StoreOp) -> Result<(), StoreError> {
             within("meta key", key.len(), META_KEY_BYTES)?;
             within("meta value", value.len(), META_VALUE_BYTES)
         }
-        StoreOp::Remove { .. } | StoreOp::RemoveMeta { .. } => Ok(()),
+        StoreOp::Remove { .. } => Ok(()),
     }
 }
 
@@ -316,9 +288,6 @@ fn apply(db: &Database, seal: &Seal, ops: &[StoreOp]) -> Result<u64, redb::Error
                 StoreOp::PutMeta { key, value } => {
                     let body = MetaEntry::body(ledger.commit, key, value);
                     meta.insert(key.as_str(), frame::wrap(seal, Kind::Meta, &body).as_slice())?;
-                }
-                StoreOp::RemoveMeta { key } => {
-                    meta.remove(key.as_str())?;
                 }
             }
         }
