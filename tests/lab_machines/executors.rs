@@ -4,9 +4,9 @@
 
 use serde_json::Value;
 
-use crate::lab::machines::{Machine, Machines, require_machines};
+use crate::lab::machines::{Machine, Machines, Repository, require_machines};
 use crate::lab::{secs, wait};
-use crate::story::{BUILT, checkouts, in_company};
+use crate::story::{BUILT, checkouts, converges, fleet, in_company, publish};
 
 /// What a resource goes through.
 pub struct Life<'a> {
@@ -106,6 +106,41 @@ fn accounts() {
         gone: "! getent passwd ada && ! test -e /home/ada && ! ls /etc/sudoers.d | grep ada",
     }
     .on(web);
+}
+
+/// All four in one publish, by the applier of a member of a fleet, as its unit lets it.
+#[test]
+fn a_publish_brings_packages_services_accounts_and_jobs() {
+    if require_machines().skips() {
+        return;
+    }
+    let _company = in_company();
+    let machines = fleet("four-types", &["web01"]);
+    let repository = Repository::new(machines.lab.folder());
+    let program = [("/usr/bin/greeter", "#!/bin/sh\nexec sleep 1000\n")];
+    repository.package("greeter", "1.0", &program, Some("/usr/bin/greeter"));
+    for name in ["bolt1", "web01"] {
+        repository.give_to(&machines[name]);
+    }
+    let tree = "  - {name: greeter, type: package, package: greeter}
+  - {name: runs, type: service, service: greeter, state: running, enabled: true, depends_on: [greeter]}
+  - {name: ada, type: user, username: ada, shell: /bin/bash}
+  - {name: tick, type: cron, job: tick, schedule: \"0 4 * * *\", command: /bin/true, user: ada, depends_on: [ada]}
+";
+    let epoch = publish(&machines, tree);
+    let holds = "systemctl is-active greeter && systemctl is-enabled greeter && id ada && grep -q ' ada /bin/true' /etc/cron.d/vigo-tick";
+    for name in ["bolt1", "web01"] {
+        converges(&machines, name, epoch);
+        machines[name].shell(holds).good();
+    }
+    let web = &machines["web01"];
+    web.shell("apt-get purge -qy greeter && userdel -r ada && rm /etc/cron.d/vigo-tick").good();
+    assert!(!web.shell(holds).went_well());
+    web.run(&["vigo", "converge"]).good();
+    web.shell(holds).good();
+    let again = web.run(&["vigo", "converge", "--json"]).json();
+    let counts = &again["counts"];
+    assert!(counts["none"] == 4 || again["tally"]["none"] == 4, "a second run changes something: {again:#}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod discovery;
 mod executors;
 mod first_hour;
 mod idle;
@@ -14,6 +15,5 @@ mod lifetime;
 mod people;
 mod rights;
 mod selftest;
-mod software;
 mod software_stories;
 mod story;
