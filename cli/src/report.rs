@@ -23,6 +23,13 @@ pub fn text(show: &Show, report: &RunReport, diff: bool) -> String {
     if let Some(why) = &report.aborted {
         let _ = writeln!(out, "{}: {}", show.tint("failed"), escaped(why));
     }
+    for id in &report.pending {
+        let _ = writeln!(
+            out,
+            "pending {}: triggered, not run well since; the next run does it again",
+            escaped(id)
+        );
+    }
     let c = report.counts;
     let (changed, failed) = match report.dry_run {
         true => (format!("would change {}", c.changed()), format!("would fail {}", c.failed)),

@@ -16,6 +16,7 @@ use vigo_stacks::template::TemplateError;
 use crate::apt::{self, PackageError};
 use crate::host::{Access, Command, Ending, Fault, Host, HostError, Kind, NewFile, Ran};
 use crate::path::HostPath;
+use crate::pending::NotRecorded;
 use crate::systemd::{self, ServiceError};
 use crate::types::BadResource;
 
@@ -114,6 +115,8 @@ pub enum Trouble {
     TimedOut,
     #[error("stopped before its end")]
     Stopped,
+    #[error("nothing was changed: {0}")]
+    Unrecorded(#[from] NotRecorded),
     #[error("`{}` {}, expected exit code {expected}{}", brief(command), ending(end), printed(output))]
     Command { command: String, end: Ending, expected: String, output: Vec<u8> },
 }

@@ -3,7 +3,8 @@
 //! It never stops because a step failed, never evaluates a condition or a template before the step's turn, and
 //! never reads a clock but the host's. Invariants: a step whose dependency failed or was blocked is blocked; a
 //! step that waits for a trigger runs only after one; in a dry run nothing is changed and the report says what a
-//! run would do; a second run of steps that describe a state changes nothing.
+//! run would do; a second run of steps that describe a state changes nothing; what a change triggers is recorded
+//! before it, by [`crate::pending`].
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +21,7 @@ use vigo_stacks::when::{Answer, Scope, eval};
 use crate::apt::Lists;
 use crate::change::{Change, Limits, Trouble, Turn, apply, brief};
 use crate::host::Host;
+use crate::pending::{Cause, Pending, Triggers, well};
 use crate::probe::HostProbe;
 use crate::types::Resource;
 
@@ -58,56 +60,162 @@ pub enum Progress<'a> {
     },
 }
 
-/// Brings `host` to what `plan` declares, or with [`Options::dry_run`] says what that would take.
+/// Brings `host` to what `plan` declares, or with [`Options::dry_run`] says what that would take. `pending` holds what
+/// earlier runs left to be triggered, and what this one does.
 pub fn converge(
     plan: &Plan,
     host: &mut dyn Host,
+    pending: &mut dyn Pending,
     traits: &Value,
     options: &Options,
     observe: &mut dyn FnMut(Progress<'_>),
 ) -> RunReport {
     let started = host.millis();
     let total = plan.steps.len();
-    let mut report = RunReport { dry_run: options.dry_run, ..RunReport::default() };
-    let mut triggered = vec![false; total];
-    let lists = Lists::default();
+    let mut run = Run {
+        plan,
+        traits,
+        options,
+        triggers: Triggers::begin(plan, pending, options.dry_run),
+        lists: Lists::default(),
+        report: RunReport { dry_run: options.dry_run, ..RunReport::default() },
+        unanswered: false,
+    };
     for (index, step) in plan.steps.iter().enumerate() {
         if options.stop.load(Ordering::SeqCst) {
-            report.aborted =
+            run.report.aborted =
                 Some(format!("stopped before {}, step {} of {total}", escaped(&step.id), index + 1));
             break;
         }
         observe(Progress::Begun { index, total, step });
         let begun = host.millis();
-        let change = match blocked_by(plan, step, index, &report.steps) {
-            Some(why) => Change { outcome: Outcome::Blocked, ..Change::nothing(why) },
-            None => {
-                let was_triggered = triggered.get(index).copied().unwrap_or(false);
-                let turn = Turn { triggered: was_triggered, dry_run: options.dry_run, lists: &lists };
-                let result = guarded(step, &turn, host, traits, options);
-                result.unwrap_or_else(|trouble| match unmade(plan, step, &report.steps, options.dry_run) {
-                    Some(id) if trouble.is_missing() => Change {
-                        outcome: Outcome::Updated,
-                        ..Change::nothing(format!("cannot be foreseen before {id} is done: {trouble}"))
-                    },
-                    _ => failed(step, &trouble),
-                })
-            }
-        };
-        if change.outcome.changed() {
-            step.triggers.iter().for_each(|later| {
-                if let Some(flag) = triggered.get_mut(*later) {
-                    *flag = true;
-                }
-            });
-        }
+        let change = run.turn(index, step, host);
         let done = reported(step, change, host.millis().saturating_sub(begun));
         observe(Progress::Done { index, total, report: &done });
-        report.counts.add(done.outcome);
-        report.steps.push(done);
+        run.report.counts.add(done.outcome);
+        run.report.steps.push(done);
     }
-    report.millis = host.millis().saturating_sub(started);
-    report
+    run.report.pending = run.triggers.left();
+    run.report.millis = host.millis().saturating_sub(started);
+    run.report
+}
+
+/// A run under way.
+struct Run<'a> {
+    plan: &'a Plan,
+    traits: &'a Value,
+    options: &'a Options,
+    triggers: Triggers<'a>,
+    lists: Lists,
+    report: RunReport,
+    /// The condition of the step whose turn it is could not be answered: a trigger waits until it can.
+    unanswered: bool,
+}
+
+impl Run<'_> {
+    /// One step, and what follows for those after it.
+    fn turn(&mut self, index: usize, step: &Step, host: &mut dyn Host) -> Change {
+        if let Some(why) = blocked_by(self.plan, step, index, &self.report.steps) {
+            return Change { outcome: Outcome::Blocked, ..Change::nothing(why) };
+        }
+        self.unanswered = false;
+        let cause = self.triggers.cause(index, &self.report.steps);
+        let result = self.guarded(index, step, cause != Cause::None, host);
+        let unmade = |trouble: &Trouble| {
+            let id = unmade(self.plan, step, &self.report.steps, self.options.dry_run);
+            id.filter(|_| trouble.is_missing())
+        };
+        let mut change = result.unwrap_or_else(|trouble| match unmade(&trouble) {
+            Some(id) => Change {
+                outcome: Outcome::Updated,
+                ..Change::nothing(format!("cannot be foreseen before {id} is done: {trouble}"))
+            },
+            None => failed(step, &trouble),
+        });
+        if change.outcome.changed() {
+            self.triggers.fire(index);
+        }
+        if cause == Cause::EarlierRun {
+            change.message = format!("pending from an earlier run: {}", change.message);
+        }
+        if cause != Cause::None
+            && well(change.outcome)
+            && !self.unanswered
+            && let Err(why) = self.triggers.settle(index)
+        {
+            change
+                .message
+                .push_str(&format!("; the next run triggers it once more: {}", escaped(&why.to_string())));
+        }
+        change
+    }
+
+    /// One step; a panic in it, which would be our mistake, is its failure and not the run's.
+    fn guarded(
+        &mut self,
+        index: usize,
+        step: &Step,
+        triggered: bool,
+        host: &mut dyn Host,
+    ) -> Result<Change, Trouble> {
+        let run = AssertUnwindSafe(|| self.perform(index, step, triggered, host));
+        let internal = "an internal error of this program; please report it";
+        catch_unwind(run)
+            .unwrap_or_else(|_| Ok(Change { outcome: Outcome::Failed, ..Change::nothing(internal) }))
+    }
+
+    fn perform(
+        &mut self,
+        index: usize,
+        step: &Step,
+        triggered: bool,
+        host: &mut dyn Host,
+    ) -> Result<Change, Trouble> {
+        if step.only_when_triggered && !triggered {
+            return Ok(Change::skipped("waits for a trigger"));
+        }
+        let deadline = host.millis().saturating_add(step.timeout.max(1).saturating_mul(1000));
+        let limits = Limits { deadline, stop: Arc::clone(&self.options.stop) };
+        if let Some(skipped) = self.unmet(step, host, &limits)? {
+            return Ok(skipped);
+        }
+        let attributes = rendered(step, self.traits)?;
+        let resource = Resource::parse(&step.kind, &attributes).map_err(Trouble::Declared)?;
+        let turn = Turn { triggered, dry_run: self.options.dry_run, lists: &self.lists };
+        let change = resource.check(host, &limits, &turn)?;
+        if !self.options.dry_run {
+            if change.outcome.changed() {
+                self.triggers.record(index)?;
+            }
+            apply(&change, host, &limits)?;
+        }
+        Ok(change)
+    }
+
+    /// What a step comes to whose condition does not hold.
+    fn unmet(
+        &mut self,
+        step: &Step,
+        host: &mut dyn Host,
+        limits: &Limits,
+    ) -> Result<Option<Change>, Trouble> {
+        let Some(condition) = &step.when else { return Ok(None) };
+        let scope = Scope { vars: &step.vars, traits: self.traits };
+        let answer = eval(condition, &scope, &mut HostProbe { host: &mut *host, limits });
+        match answer {
+            Answer::Yes => Ok(None),
+            Answer::No => {
+                let why = format!("when: {} does not hold", brief(&condition.to_string()));
+                Ok(Some(Change::skipped(why)))
+            }
+            Answer::Unavailable(_) if self.options.stop.load(Ordering::SeqCst) => Err(Trouble::Stopped),
+            Answer::Unavailable(_) if host.millis() >= limits.deadline => Err(Trouble::TimedOut),
+            Answer::Unavailable(why) => {
+                self.unanswered = true;
+                Ok(Some(Change::skipped(format!("when: {}", escaped(&why)))))
+            }
+        }
+    }
 }
 
 /// Why the step cannot run, if one of its dependencies stands in the way.
@@ -131,59 +239,12 @@ fn unmade(plan: &Plan, step: &Step, done: &[StepReport], dry_run: bool) -> Optio
     plan.steps.get(*dependency).map(|s| escaped(&s.id))
 }
 
-/// One step; a panic in it, which would be our mistake, is its failure and not the run's.
-fn guarded(
-    step: &Step,
-    turn: &Turn<'_>,
-    host: &mut dyn Host,
-    traits: &Value,
-    options: &Options,
-) -> Result<Change, Trouble> {
-    let run = AssertUnwindSafe(|| perform(step, turn, host, traits, options));
-    let internal = "an internal error of this program; please report it";
-    catch_unwind(run).unwrap_or_else(|_| Ok(Change { outcome: Outcome::Failed, ..Change::nothing(internal) }))
-}
-
 fn failed(step: &Step, trouble: &Trouble) -> Change {
     let message = match trouble {
         Trouble::TimedOut => format!("execution timed out: it may take {} s (`timeout`)", step.timeout),
         trouble => trouble.to_string(),
     };
     Change { outcome: Outcome::Failed, ..Change::nothing(message) }
-}
-
-fn perform(
-    step: &Step,
-    turn: &Turn<'_>,
-    host: &mut dyn Host,
-    traits: &Value,
-    options: &Options,
-) -> Result<Change, Trouble> {
-    if step.only_when_triggered && !turn.triggered {
-        return Ok(Change::skipped("waits for a trigger"));
-    }
-    let deadline = host.millis().saturating_add(step.timeout.max(1).saturating_mul(1000));
-    let limits = Limits { deadline, stop: Arc::clone(&options.stop) };
-    if let Some(condition) = &step.when {
-        let scope = Scope { vars: &step.vars, traits };
-        let answer = eval(condition, &scope, &mut HostProbe { host: &mut *host, limits: &limits });
-        match answer {
-            Answer::Yes => {}
-            Answer::No => {
-                return Ok(Change::skipped(format!("when: {} does not hold", brief(&condition.to_string()))));
-            }
-            Answer::Unavailable(_) if options.stop.load(Ordering::SeqCst) => return Err(Trouble::Stopped),
-            Answer::Unavailable(_) if host.millis() >= deadline => return Err(Trouble::TimedOut),
-            Answer::Unavailable(why) => return Ok(Change::skipped(format!("when: {}", escaped(&why)))),
-        }
-    }
-    let attributes = rendered(step, traits)?;
-    let resource = Resource::parse(&step.kind, &attributes).map_err(Trouble::Declared)?;
-    let change = resource.check(host, &limits, turn)?;
-    if !options.dry_run {
-        apply(&change, host, &limits)?;
-    }
-    Ok(change)
 }
 
 /// The attributes with their templates rendered.

@@ -1,17 +1,18 @@
 //! What a policy does to a machine: resource types, and the run that applies them.
 //!
-//! Four words matter here:
+//! Five words matter here:
 //!
 //! - **host**: [`Host`], everything that is done to a machine, as one trait. [`RealHost`]
 //!   is this machine or the part of it below a folder; [`FakeHost`] is one in memory.
 //! - **resource**: [`Resource`](types::Resource), what one step declares: `file`, `package`, `service`, …
 //! - **change**: [`Change`](change::Change), what `check` of a resource finds to be done, and [`change::apply`] does.
 //! - **run**: [`converge`](converge::converge), all steps of a plan in their order, and a report.
+//! - **pending**: [`Pending`], what a run has to trigger still, kept where a crash does not reach it.
 //!
 //! ```
 //! use std::collections::BTreeMap;
 //! use serde_json::json;
-//! use vigo_executors::{FakeHost, Options, converge};
+//! use vigo_executors::{FakeHost, InMemory, Options, converge};
 //! use vigo_stacks::plan::{Plan, Step};
 //!
 //! let motd = Step {
@@ -24,7 +25,8 @@
 //!     when: None, only_when_triggered: false, depends_on: vec![], triggers: vec![], timeout: 60,
 //! };
 //! let (mut host, plan) = (FakeHost::new(), Plan { steps: vec![motd] });
-//! let mut run = || converge(&plan, &mut host, &json!({}), &Options::default(), &mut |_| {});
+//! let mut pending = InMemory::default();
+//! let mut run = || converge(&plan, &mut host, &mut pending, &json!({}), &Options::default(), &mut |_| {});
 //! assert_eq!(run().counts.created, 1);
 //! assert_eq!(run().counts.none, 1);
 //! assert_eq!(&*host.content("/etc/motd").unwrap(), b"hello from Bern\n");
@@ -44,6 +46,7 @@ pub mod fake;
 pub mod host;
 pub mod output;
 pub mod path;
+pub mod pending;
 pub mod probe;
 pub mod real;
 pub mod systemd;
@@ -53,4 +56,5 @@ pub mod types;
 pub use converge::{Options, Progress, converge};
 pub use fake::FakeHost;
 pub use host::Host;
-pub use real::RealHost;
+pub use pending::{InMemory, Pending};
+pub use real::{PendingFile, RealHost};

@@ -316,9 +316,23 @@ impl Node {
         (if suspended { "suspended" } else { "out" }.into(), Some(why.to_string()))
     }
 
+    /// What the last run left to be triggered.
+    fn pending_line(&self) -> Option<String> {
+        let pending = &self.following.report.as_ref()?.pending;
+        let first = pending.first()?;
+        let more = match pending.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        Some(format!(
+            "{first}{more}: pending from an earlier run, triggered and not run well since; each run tries again, `vigo converge` now"
+        ))
+    }
+
     fn warning_lines(&self, now: Time) -> Vec<String> {
         let mut lines: Vec<String> = self.warnings.values().cloned().collect();
         lines.extend(self.audit_warnings(now));
+        lines.extend(self.pending_line());
         for loser in self.config.losers() {
             lines.push(format!(
                 "epoch {} {} lost against another publish of the same epoch: publish again to close the fork",

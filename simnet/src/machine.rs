@@ -38,6 +38,8 @@ pub struct Disk {
     pub blobs: BTreeMap<Hash, (BlobRef, Arc<[u8]>)>,
     /// What its applier keeps; none before the machine has papers.
     pub applier: Option<Warrants>,
+    /// What its runs have to trigger still.
+    pub pending: vigo_executors::InMemory,
 }
 
 impl Disk {
@@ -181,7 +183,8 @@ impl Machine {
         }
         let options = vigo_executors::Options { dry_run, ..Default::default() };
         let plan = warranted.plan();
-        Done::Ran(Ok(vigo_executors::converge(plan, &mut self.host, &traits, &options, &mut |_| {})))
+        let (host, pending) = (&mut self.host, &mut self.disk.pending);
+        Done::Ran(Ok(vigo_executors::converge(plan, host, pending, &traits, &options, &mut |_| {})))
     }
 
     /// Whether it runs.

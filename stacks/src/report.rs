@@ -96,6 +96,9 @@ pub struct RunReport {
     /// Why the run was aborted before its end, or could not start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aborted: Option<String>,
+    /// Steps that were triggered and have not run well since, at most 64: the next run triggers them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<String>,
     /// Whether nothing was changed because nothing was to be (`--dry-run`).
     #[serde(default)]
     pub dry_run: bool,

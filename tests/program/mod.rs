@@ -145,11 +145,29 @@ impl Room {
 
     /// A first bolt that runs, with a plain operator's key at `operator.key`. Its state is `bolt1`.
     pub fn bolt(&mut self) {
+        self.found();
+        self.node("bolt1");
+    }
+
+    /// The same, not started.
+    pub fn found(&self) {
         self.vigo(
             "init --name bolt1 --fleet test --operator alice --plain-key --key operator.key --state bolt1",
         )
         .good();
-        self.node("bolt1");
+    }
+
+    /// Runs a node that manages this machine and not a directory: its policy must keep to this room.
+    pub fn whole_machine(&mut self, state: &str) {
+        self.start(state, &["--listen", "127.0.0.1:0"]);
+    }
+
+    /// Kills a node, as a power cut would.
+    pub fn kill(&mut self, state: &str) {
+        let place = self.nodes.iter().position(|(name, _)| name == state).expect("it runs");
+        let (_, mut child) = self.nodes.remove(place);
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
     }
 
     /// Runs the node with this state, on any port of loopback, and waits until it answers.
@@ -162,8 +180,11 @@ impl Room {
         let root = self.path(&format!("{state}-root"));
         fs::create_dir_all(&root).expect("a root");
         let root = root.display().to_string();
-        let mut words =
-            vec!["node", "--state", state, "--fs-root", &root, "--interval", "1s", "--splay", "0s"];
+        self.start(state, &[&["--fs-root", &root], more].concat());
+    }
+
+    fn start(&mut self, state: &str, more: &[&str]) {
+        let mut words = vec!["node", "--state", state, "--interval", "1s", "--splay", "0s"];
         words.extend(more);
         let log = fs::File::create(self.path(&format!("{state}.log"))).expect("a log");
         let mut command = self.command(&words);

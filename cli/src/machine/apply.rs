@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use vigo_base::text::escaped;
 use vigo_daemon::executors::host::HostError;
-use vigo_daemon::executors::{Options, Progress, RealHost, converge, traits};
+use vigo_daemon::executors::{InMemory, Options, Progress, RealHost, converge, traits};
 use vigo_stacks::{Diagnostic, Facts, Policy, SourceTree, compile_single, resolve};
 
 use crate::args::Everywhere;
@@ -47,7 +47,9 @@ pub fn run(everywhere: &Everywhere, args: &Apply) -> Result<(), Failure> {
     let told = vigo_daemon::signals::set_on_end(&stop);
     told.map_err(|e| Failure::new(Exit::Failed, format!("cannot wait for signals: {e}")))?;
     let options = Options { dry_run: args.dry_run, stop };
-    let done = converge(&plan, &mut host, &traits, &options, &mut |progress| {
+    // A person stands by and runs it again; what several files trigger cannot be told apart.
+    let mut pending = InMemory::default();
+    let done = converge(&plan, &mut host, &mut pending, &traits, &options, &mut |progress| {
         if let Progress::Begun { index, step, .. } = progress {
             bar.set_position(index as u64);
             bar.set_message(escaped(&step.id));

@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use vigo_executors::{Host, Options, Progress, RealHost, converge, traits};
+use vigo_executors::pending::Recorded;
+use vigo_executors::{Host, Options, Pending, PendingFile, Progress, RealHost, converge, traits};
 use vigo_node::crdt::{BadStatement, Space};
 use vigo_node::io::NotRun;
 use vigo_node::stacks::plan::Plan;
@@ -27,9 +28,12 @@ const FRESH: Duration = Duration::from_secs(10);
 pub struct Machine {
     /// The part of it that plans are applied to; all of it if none.
     pub fs_root: Option<PathBuf>,
-    /// Where former contents of files are kept.
+    /// Where former contents of files are kept. What is pending is recorded beside it, in `pending`.
     pub backups: PathBuf,
 }
+
+/// The record of what a run has to trigger still.
+const PENDING: &str = "pending";
 
 /// What became of statements that were told together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -184,15 +188,29 @@ impl Seat {
         // What a run changes is new to the next one.
         self.traits = None;
         match host {
-            Ok(mut host) => Ok(run(warranted.plan(), &mut host, &traits, dry_run, self.stop.clone())),
+            Ok(mut host) => {
+                let mut pending = PendingFile::at(self.machine.backups.with_file_name(PENDING));
+                if let Recorded::Lost(why) = pending.load() {
+                    tracing::warn!(why, "what is pending is not known: all that can be triggered is");
+                }
+                let plan = warranted.plan();
+                Ok(run(plan, &mut host, &mut pending, &traits, dry_run, self.stop.clone()))
+            }
             Err(error) => Ok(RunReport { aborted: Some(error.to_string()), dry_run, ..RunReport::default() }),
         }
     }
 }
 
-fn run(plan: &Plan, host: &mut dyn Host, traits: &Value, dry_run: bool, stop: Arc<AtomicBool>) -> RunReport {
+fn run(
+    plan: &Plan,
+    host: &mut dyn Host,
+    pending: &mut dyn Pending,
+    traits: &Value,
+    dry_run: bool,
+    stop: Arc<AtomicBool>,
+) -> RunReport {
     let options = Options { dry_run, stop };
-    converge(plan, host, traits, &options, &mut |progress| {
+    converge(plan, host, pending, traits, &options, &mut |progress| {
         if let Progress::Done { report, .. } = progress {
             match report.outcome {
                 Outcome::Failed => {

@@ -9,6 +9,7 @@
 mod backups;
 mod command;
 mod errors;
+mod pending;
 mod processes;
 mod remove;
 mod theirs;
@@ -28,6 +29,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RawMode, Uid};
 use rustix::io::Errno;
 
 pub use backups::{COPIES, COPIES_BYTES, COPIES_OF_PATH};
+pub use pending::{PENDING_BYTES, PendingFile};
 
 use crate::host::{Access, Capabilities, Command, Entry, Host, HostError, Kernel, Kind, NewFile, Ran, Stat};
 use crate::path::HostPath;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use vigo_executors::host::{Command, Ending, OUTPUT_BYTES, Ran};
-use vigo_executors::{Host, Options, RealHost, converge};
+use vigo_executors::{Host, InMemory, Options, RealHost, converge};
 use vigo_stacks::plan::Plan;
 use vigo_stacks::report::Outcome;
 
@@ -114,7 +114,14 @@ fn a_stop_kills_a_running_command() {
         std::thread::sleep(Duration::from_millis(300));
         stop.store(true, Ordering::SeqCst);
     });
-    let report = converge(&plan, &mut system(folder.path()), &traits(), &options, &mut |_| {});
+    let report = converge(
+        &plan,
+        &mut system(folder.path()),
+        &mut InMemory::default(),
+        &traits(),
+        &options,
+        &mut |_| {},
+    );
     setter.join().unwrap();
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert_eq!(outcomes(&report), [Outcome::Failed]);

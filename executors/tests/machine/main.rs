@@ -6,6 +6,7 @@ mod homes;
 mod laws;
 mod matrix;
 mod ownership;
+mod pending;
 mod runs;
 mod software;
 mod support;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 use vigo_executors::fake::{Effect, Script};
 use vigo_executors::host::{Capabilities, Fault, NO_EXEC};
-use vigo_executors::{FakeHost, Options, Progress, converge};
+use vigo_executors::{FakeHost, InMemory, Options, Progress, converge};
 use vigo_stacks::plan::{Plan, Step};
 use vigo_stacks::report::Outcome::{Blocked, Created, Failed, None as Same, Skipped, Updated};
 use vigo_stacks::when::parse;
@@ -243,11 +243,13 @@ fn a_stop_ends_the_run_between_steps() {
     let plan = Plan { steps: vec![file("/a", "a"), file("/b", "b"), file("/c", "c")] };
     let mut host = FakeHost::new();
     let mut seen = Vec::new();
-    let report = converge(&plan, &mut host, &traits(), &options, &mut |progress| match progress {
-        Progress::Begun { index, total, step } => seen.push(format!("{index}/{total} {}", step.id)),
-        Progress::Done { report, .. } => {
-            seen.push(format!("{} {:?}", report.id, report.outcome));
-            stop.store(report.id == "c//b", Ordering::SeqCst);
+    let report = converge(&plan, &mut host, &mut InMemory::default(), &traits(), &options, &mut |progress| {
+        match progress {
+            Progress::Begun { index, total, step } => seen.push(format!("{index}/{total} {}", step.id)),
+            Progress::Done { report, .. } => {
+                seen.push(format!("{} {:?}", report.id, report.outcome));
+                stop.store(report.id == "c//b", Ordering::SeqCst);
+            }
         }
     });
     assert_eq!(outcomes(&report), [Created, Created]);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use vigo_executors::host::{Access, Kind, NewFile};
 use vigo_executors::path::HostPath;
-use vigo_executors::{FakeHost, Host, Options, RealHost, converge};
+use vigo_executors::{FakeHost, Host, InMemory, Options, RealHost, converge};
 use vigo_stacks::plan::{Plan, Step};
 use vigo_stacks::report::{Outcome, RunReport};
 
@@ -48,12 +48,26 @@ pub fn traits() -> Value {
 }
 
 pub fn run(host: &mut dyn Host, steps: &[Step]) -> RunReport {
-    converge(&Plan { steps: steps.to_vec() }, host, &traits(), &Options::default(), &mut |_| {})
+    converge(
+        &Plan { steps: steps.to_vec() },
+        host,
+        &mut InMemory::default(),
+        &traits(),
+        &Options::default(),
+        &mut |_| {},
+    )
 }
 
 pub fn dry_run(host: &mut dyn Host, steps: &[Step]) -> RunReport {
     let options = Options { dry_run: true, ..Options::default() };
-    converge(&Plan { steps: steps.to_vec() }, host, &traits(), &options, &mut |_| {})
+    converge(
+        &Plan { steps: steps.to_vec() },
+        host,
+        &mut InMemory::default(),
+        &traits(),
+        &options,
+        &mut |_| {},
+    )
 }
 
 pub fn outcomes(report: &RunReport) -> Vec<Outcome> {
