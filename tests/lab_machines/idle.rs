@@ -40,9 +40,9 @@ fn an_idle_node_takes_little() {
     std::thread::sleep(span);
     for (unit, ticks_before) in before {
         let used = (ticks(bolt, unit) - ticks_before) / TICKS / span.as_secs_f64() * 100.0;
-        let pss = pss(bolt, unit);
+        let (own, pss) = (pss(bolt, unit, "Pss_Anon:"), pss(bolt, unit, "Pss:"));
         println!(
-            "lab | idle | {unit}, {PEERS} connections | {pss} KiB PSS, {used:.2} % of a core over {span:?}"
+            "lab | idle | {unit}, {PEERS} connections | {pss} KiB PSS ({own} of its own, the rest of files), {used:.2} % of a core over {span:?}"
         );
         memory += pss;
         share += used;
@@ -72,9 +72,9 @@ fn envoy(machines: &crate::lab::machines::Machines, name: &str) -> Process {
     process
 }
 
-fn pss(machine: &Machine, unit: &str) -> u32 {
+fn pss(machine: &Machine, unit: &str, kind: &str) -> u32 {
     let all = machine.read(&format!("/proc/{}/smaps_rollup", machine.unit(unit, "MainPID")));
-    let line = all.lines().find_map(|line| line.strip_prefix("Pss:")).expect("a sum");
+    let line = all.lines().find_map(|line| line.strip_prefix(kind)).expect("a sum");
     line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("a number of KiB")
 }
 

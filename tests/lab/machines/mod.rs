@@ -15,6 +15,7 @@
 pub(super) mod groups;
 mod image;
 mod machine;
+mod places;
 mod prepare;
 mod repository;
 mod ssh;
@@ -28,6 +29,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 pub use machine::Machine;
+use places::Place;
 pub use repository::Repository;
 
 use super::clean::{FOLDER, PREFIX};
@@ -54,16 +56,19 @@ pub struct Machines {
     machines: BTreeMap<String, Machine>,
     image: PathBuf,
     binds: Vec<(PathBuf, String)>,
-    /// The network between them; hosts without a system can be added to it. Last, so that the machines are off when
-    /// it goes.
+    /// The network between them; hosts without a system can be added to it. Behind the machines, so that they are off
+    /// when it goes.
     pub lab: Lab,
+    /// Given back when all else is gone.
+    _place: Place,
 }
 
 impl Machines {
-    /// An empty bridge. `title` names its folder in messages.
+    /// An empty bridge, when there is a place for it. `title` names its folder in messages.
     pub fn new(title: &str) -> Machines {
         let image = image::ready().unwrap_or_else(|e| panic!("{e}"));
-        Machines { machines: BTreeMap::new(), image, binds: Vec::new(), lab: Lab::new(title) }
+        let place = Place::take();
+        Machines { machines: BTreeMap::new(), image, binds: Vec::new(), lab: Lab::new(title), _place: place }
     }
 
     /// Machines with these names, booted.
