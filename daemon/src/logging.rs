@@ -88,6 +88,16 @@ where
     })
 }
 
+/// Crates that are heard of only when something is broken.
+const LIBP2P: [&str; 6] = [
+    "libp2p_core",
+    "libp2p_gossipsub",
+    "libp2p_identify",
+    "libp2p_quic",
+    "libp2p_swarm",
+    "multistream_select",
+];
+
 /// A bare word must be a level (`EnvFilter` would take it for the name of a module and log nothing).
 fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
     let bad = || LoggingError::Level { found: shown(level), nearest: text::nearest(level, LEVELS) };
@@ -95,7 +105,13 @@ fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
     if is_word && !LEVELS.contains(&level.to_ascii_lowercase().as_str()) {
         return Err(bad());
     }
-    EnvFilter::try_new(level).map_err(|_| bad())
+    // A peer can make libp2p warn as often as it likes; what matters of it is told by us, once.
+    let as_said = !is_word || ["trace", "off"].iter().any(|all| level.eq_ignore_ascii_case(all));
+    let quiet = match as_said {
+        true => String::new(),
+        false => LIBP2P.map(|name| format!(",{name}=error")).concat(),
+    };
+    EnvFilter::try_new(format!("{level}{quiet}")).map_err(|_| bad())
 }
 
 fn shown(text: &str) -> String {

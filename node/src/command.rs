@@ -219,6 +219,9 @@ pub struct Status {
     pub drift: Drift,
     /// Peers it is connected with.
     pub peers: usize,
+    /// Gossip links that stand.
+    #[serde(default)]
+    pub links: usize,
     /// Bolts among them.
     pub bolts: usize,
     /// Records held, by space.

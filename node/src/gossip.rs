@@ -56,6 +56,11 @@ impl Gossip {
         self.links.stands(key)
     }
 
+    /// How many links stand.
+    pub fn links(&self) -> usize {
+        self.links.len()
+    }
+
     /// Whether what is gossiped now will be offered to this key.
     pub fn carries(&self, now: Time, key: &PublicKey) -> bool {
         self.links.carries(now, key)

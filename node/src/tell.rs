@@ -284,6 +284,7 @@ impl Node {
             failure: failing,
             drift: drifting,
             peers: self.members().count(),
+            links: self.gossip.links(),
             bolts: self.members().filter(|(_, m)| m.is_active_bolt()).count(),
             records: self.replica.spaces().map(|s| (s.to_string(), self.replica.len(s))).collect(),
             beacons: self.beacon_counts(now),

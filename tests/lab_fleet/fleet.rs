@@ -67,6 +67,8 @@ pub struct Fleet {
     machines: BTreeMap<String, Machine>,
     /// The user that peers run as, where every node is a peer and an applier.
     divided: Option<u32>,
+    /// How much nodes log; as they please if not said.
+    level: Option<&'static str>,
     /// Last, so that the machines' programs have ended when the network goes.
     pub lab: Lab,
 }
@@ -74,7 +76,7 @@ pub struct Fleet {
 impl Fleet {
     /// An empty bridge.
     pub fn new(title: &str) -> Fleet {
-        Fleet { machines: BTreeMap::new(), divided: None, lab: Lab::new(title) }
+        Fleet { machines: BTreeMap::new(), divided: None, level: None, lab: Lab::new(title) }
     }
 
     /// An empty bridge, on which every node is two processes: a peer of this user and an applier.
@@ -88,6 +90,18 @@ impl Fleet {
     /// A fleet named `label` with bolts `bolt1…` and envoys `env1…`, all running and each with a peer.
     pub fn of(title: &str, bolts: usize, envoys: usize) -> Fleet {
         let mut fleet = Fleet::new(title);
+        fleet.fill(bolts, envoys);
+        fleet
+    }
+
+    /// An empty bridge whose nodes log this much.
+    pub fn logging(title: &str, level: &'static str) -> Fleet {
+        Fleet { level: Some(level), ..Fleet::new(title) }
+    }
+
+    /// A fleet `home` on an empty bridge, as [`Fleet::of`].
+    pub fn fill(&mut self, bolts: usize, envoys: usize) {
+        let fleet = self;
         fleet.found("home", "bolt1");
         for n in 2..=bolts {
             let name = format!("bolt{n}");
@@ -103,7 +117,6 @@ impl Fleet {
         }
         names.iter().for_each(|name| fleet.start(name));
         fleet.all_have_peers(bolts.min(2));
-        fleet
     }
 
     /// Waits until every running machine has this many peers.
@@ -222,9 +235,11 @@ impl Fleet {
                 command.arg("peer").arg("--applier-socket").arg(self.applier_socket(name));
             }
         }
+        let level = self.level;
         let machine = self.machine(name);
         command.arg("--state").arg(machine.node.state());
         command.args(&machine.options);
+        command.args(level.map(|level| ["--log-level", level]).into_iter().flatten());
         machine.starts += 1;
         let title = format!("{name}.node{}", machine.starts);
         machine.process = Some(Process::spawn(&title, command, &folder));

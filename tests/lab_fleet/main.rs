@@ -14,6 +14,7 @@ mod drill;
 mod figures;
 mod fleet;
 mod foes;
+mod gossip;
 mod kill;
 mod nat;
 mod offline;

@@ -68,6 +68,7 @@ fn text(show: &Show, status: &Status) -> String {
         &format!("{}, drift {}", show.tint(words::failure(status.failure)), words::drift(status.drift)),
     );
     row("peers", &format!("{} connected, {} of them bolts", status.peers, status.bolts));
+    row("gossip", &format!("{} links", status.links));
     row(
         "running",
         &format!("version {}, since {}", escaped(&status.version), words::ago(status.now, status.started)),

@@ -237,7 +237,12 @@ fn floods_of_ihave_iwant_and_prune_are_borne() {
             .collect()
     };
     let haves = topic.clone();
-    drop(attack(&mut stage, "IHAVE", 300, move |n| rpc(&[control(&[ihave(&haves, &ids(n))])])));
+    let peer = attack(&mut stage, "IHAVE", 300, move |n| {
+        // Over several heartbeats: each breaks promises of its own.
+        std::thread::sleep(Duration::from_millis(25));
+        rpc(&[control(&[ihave(&haves, &ids(n))])])
+    });
+    wait("whoever promises what it does not have to be cut", || peer.is_gone());
     let _session = stage.another("bad2");
     drop(attack(&mut stage, "IWANT", 300, move |n| rpc(&[control(&[iwant(&ids(n))])])));
     let prunes = topic.clone();
@@ -246,7 +251,7 @@ fn floods_of_ihave_iwant_and_prune_are_borne() {
         let backoff = if n % 2 == 0 { u64::MAX } else { u64::MAX / 2 };
         rpc(&[control(&[prune(&prunes, backoff), graft(&prunes), prune("another topic", backoff)])])
     });
-    drop(peer);
+    wait("whoever comes back before its own backoff is over to be cut", || peer.is_gone());
     stage.end();
 }
 
