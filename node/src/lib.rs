@@ -27,6 +27,7 @@ mod node;
 pub mod release;
 mod session;
 pub mod sign;
+mod skew;
 mod start;
 mod sync;
 mod tell;

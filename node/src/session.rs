@@ -46,6 +46,8 @@ pub(crate) struct Session {
     pub said_hello: bool,
     /// The port on which the other end takes gossip links.
     pub gossip: Option<u16>,
+    /// What its clock shows against our steady time, in microseconds ahead of it, when it last said.
+    pub clock: Option<i64>,
 }
 
 impl Session {
@@ -69,6 +71,7 @@ impl Session {
             stage,
             said_hello: false,
             gossip: None,
+            clock: None,
         }
     }
 
@@ -250,6 +253,7 @@ impl Node {
             Frame::Enrol(enrol) => self.enrolment(now, conn, enrol, out),
             Frame::AskToJoin(ask) => self.asked_to_join(now, conn, ask, out),
             Frame::JoinAnswer(answer) => self.join_answer(now, conn, answer, out),
+            Frame::Clock(shows) => self.clock_heard(now, conn, shows),
         }
     }
 
@@ -342,6 +346,7 @@ impl Node {
             self.send(conn, &Frame::Ping(digests), out);
         }
         self.send(conn, &Frame::PeersPlease, out);
+        self.tell_clock(now, conn, out);
     }
 
     fn goodbye(&mut self, now: Time, conn: ConnId, goodbye: Goodbye, out: &mut Out) {
@@ -367,6 +372,7 @@ impl Node {
                 self.farewell(conn, Farewell::Full, "silent for too long".into(), out);
             } else if member {
                 self.send(conn, &Frame::Ping(self.digests(bolt)), out);
+                self.tell_clock(now, conn, out);
             }
         }
     }
@@ -422,7 +428,7 @@ fn door_of(frame: &Frame) -> Option<Request> {
     Some(match frame {
         Frame::Hello(_) => Request::Papers,
         Frame::Goodbye(_) | Frame::JoinAnswer(_) => return None,
-        Frame::Ping(_) | Frame::Pong(_) => Request::Digests,
+        Frame::Ping(_) | Frame::Pong(_) | Frame::Clock(_) => Request::Digests,
         Frame::Compare(space, _) | Frame::Compared(space, _) => Request::Reconcile(space.clone()),
         Frame::Want(space, _) => Request::Want(space.clone()),
         Frame::Push(_) => Request::Ping,

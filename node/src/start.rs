@@ -182,6 +182,7 @@ impl Node {
     /// What is due every few seconds.
     pub(crate) fn chores(&mut self, now: Time, out: &mut Out) {
         self.drop_unnamed(now, out);
+        self.compare_clocks(out);
         self.save_book(now, out);
         self.serve_requests(now, out);
         self.ask_holders(now, out);

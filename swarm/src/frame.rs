@@ -8,7 +8,7 @@
 
 use minicbor::{Decode, Encode};
 use vigo_base::codec::{self, BadBytes};
-use vigo_base::{Hash, Hostname, PublicKey, Signature, SpannerId, limits};
+use vigo_base::{Hash, Hostname, PublicKey, Signature, SpannerId, Time, limits};
 use vigo_crdt::Space;
 
 use crate::outline::BlobRef;
@@ -67,6 +67,9 @@ pub enum Frame {
     /// How it stands with a request to join.
     #[n(14)]
     JoinAnswer(#[n(0)] JoinAnswer),
+    /// What the sender's wall clock shows; said with each ping, for people to be warned by.
+    #[n(15)]
+    Clock(#[n(0)] Time),
 }
 
 /// The papers, and what the sender holds.
@@ -284,6 +287,7 @@ impl Frame {
             Frame::Enrol(_) => "enrol",
             Frame::AskToJoin(_) => "ask-to-join",
             Frame::JoinAnswer(_) => "join-answer",
+            Frame::Clock(_) => "clock",
         }
     }
 }

@@ -130,10 +130,11 @@ impl Scene {
             }),
             Frame::AskToJoin(AskToJoin { spanner: None, name: name("new01"), bolt: false }),
             Frame::JoinAnswer(JoinAnswer::Admitted(self.rig.spanner, Bytes::from(self.papers.clone()))),
+            Frame::Clock(Time(u64::MAX)),
         ];
         let mut seen: Vec<usize> = list.iter().map(place).collect();
         seen.dedup();
-        assert_eq!(seen, (0..15).collect::<Vec<_>>(), "one of each kind");
+        assert_eq!(seen, (0..16).collect::<Vec<_>>(), "one of each kind");
         list
     }
 }
@@ -156,6 +157,7 @@ fn place(frame: &Frame) -> usize {
         Frame::Enrol(_) => 12,
         Frame::AskToJoin(_) => 13,
         Frame::JoinAnswer(_) => 14,
+        Frame::Clock(_) => 15,
     }
 }
 
@@ -192,7 +194,7 @@ fn every_frame_of_whoever_is_no_member_is_refused_named_and_changes_nothing() {
     let mut cells = 0;
     for peer in PEERS {
         let mut scene = scene(peer);
-        for n in 0..15 {
+        for n in 0..16 {
             let conn = scene.connect(peer);
             let before = scene.rig.bolt.everything();
             let frame = scene.frames(peer, conn).swap_remove(n);
@@ -220,14 +222,14 @@ fn every_frame_of_whoever_is_no_member_is_refused_named_and_changes_nothing() {
             assert!(only_refusals, "{what}: {answers:?}");
         }
     }
-    assert_eq!(cells, 4 * 15 - 2);
+    assert_eq!(cells, 4 * 16 - 2);
 }
 
 #[test]
 fn after_a_goodbye_nothing_more_is_heard() {
     let mut scene = scene(Peer::Revoked);
     let before = scene.rig.bolt.everything();
-    for n in 0..15 {
+    for n in 0..16 {
         let conn = scene.rig.bolt.greet(envoy().public(), &scene.papers);
         let first = scene.rig.bolt.heard(conn);
         let [Frame::Goodbye(goodbye)] = &first[..] else { panic!("{first:?}") };

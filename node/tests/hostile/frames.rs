@@ -71,6 +71,7 @@ fn good(m: &Members) -> Vec<Frame> {
         }),
         Frame::AskToJoin(AskToJoin { spanner: None, name: name("a"), bolt: false }),
         Frame::JoinAnswer(JoinAnswer::Pending(m.rig.spanner, "words".into())),
+        Frame::Clock(Time(u64::MAX)),
     ]
 }
 

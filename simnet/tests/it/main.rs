@@ -6,7 +6,8 @@
 //! - `power`: machines that lose power between any two outputs, and disks from the past (R4);
 //! - `hostile`: members gone bad;
 //! - `lan`: machines that find each other by beacons, and what a hostile neighbour can cause;
-//! - `random`: seeded random lives with every fault (R1).
+//! - `random`: seeded random lives with every fault (R1);
+//! - `skew`: clocks that are wrong.
 
 mod audit;
 mod authority;
@@ -15,4 +16,6 @@ mod hostile;
 mod lan;
 mod power;
 mod random;
+
+mod skew;
 mod stories;
