@@ -28,6 +28,7 @@ pub mod key;
 pub mod limits;
 pub mod machine;
 pub mod name;
+mod spelled;
 pub mod target;
 pub mod text;
 pub mod time;

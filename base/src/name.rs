@@ -6,9 +6,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use minicbor::{Decode, Decoder, Encode, Encoder};
-use serde::{Deserialize, Serialize};
-
 /// An RFC 1123 hostname: labels of letters, digits and inner hyphens, at most 253 bytes, lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hostname(String);
@@ -64,33 +61,8 @@ impl fmt::Display for Hostname {
     }
 }
 
-impl Serialize for Hostname {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Hostname {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Hostname, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl<C> Encode<C> for Hostname {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.str(&self.0)?.ok()
-    }
-}
-
-impl<'b, C> Decode<'b, C> for Hostname {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Hostname, minicbor::decode::Error> {
-        d.str()?.parse().map_err(|_| minicbor::decode::Error::message("not a hostname"))
-    }
-}
+crate::spelled_in_serde!(Hostname);
+crate::spelled_in_cbor!(Hostname, |_| "not a hostname");
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use minicbor::{Decode, Decoder, Encode, Encoder};
 use vigo_base::PublicKey;
 
 /// The longest name of a space, in bytes.
@@ -90,25 +89,20 @@ impl fmt::Display for Space {
     }
 }
 
-impl<C> Encode<C> for Space {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.str(&self.0)?.ok()
-    }
-}
-
-impl<'b, C> Decode<'b, C> for Space {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Space, minicbor::decode::Error> {
-        d.str()?.parse().map_err(|_| minicbor::decode::Error::message("not a space"))
-    }
-}
+vigo_base::spelled_in_cbor!(Space, |_| "not a space");
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn its_bytes_are_those_of_the_text() {
+        assert_eq!(vigo_base::codec::encode(&Space::config()), b"\x66config");
+        let read = |bytes: &[u8]| vigo_base::codec::decode::<Space>(bytes, 100);
+        assert_eq!(read(b"\x66config").unwrap(), Space::config());
+        assert!(read(b"\x66conf g").unwrap_err().to_string().contains("not a space"));
+    }
+
     use vigo_base::SecretKey;
 
     #[test]

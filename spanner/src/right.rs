@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use minicbor::{Decode, Decoder, Encode, Encoder};
+use minicbor::{Decode, Encode};
 use serde::{Serialize, Serializer};
 use vigo_base::target::glob_matches;
 use vigo_base::text::{escaped, nearest};
@@ -250,21 +250,7 @@ impl Serialize for Pattern {
     }
 }
 
-impl<C> Encode<C> for Pattern {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.str(&self.0)?.ok()
-    }
-}
-
-impl<'b, C> Decode<'b, C> for Pattern {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Pattern, minicbor::decode::Error> {
-        d.str()?.parse().map_err(|_| minicbor::decode::Error::message("not a pattern"))
-    }
-}
+vigo_base::spelled_in_cbor!(Pattern, |_| "not a pattern");
 
 /// A right and how far it goes.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -341,6 +327,15 @@ impl Grants {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_s_bytes_are_those_of_its_text() {
+        let read = |bytes: &[u8]| vigo_base::codec::decode::<Pattern>(bytes, 100);
+        let pattern: Pattern = "WEB*".parse().unwrap();
+        assert_eq!(vigo_base::codec::encode(&pattern), b"\x64web*");
+        assert_eq!(read(b"\x64web*").unwrap(), pattern);
+        assert!(read(b"\x64we b").unwrap_err().to_string().contains("not a pattern"));
+    }
 
     fn p(text: &str) -> Pattern {
         text.parse().unwrap()

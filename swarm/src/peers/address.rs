@@ -7,7 +7,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use minicbor::{Decode, Decoder, Encode, Encoder};
 use vigo_base::Hostname;
 
 /// The longest address, in bytes: a hostname of 253 and a port.
@@ -85,25 +84,20 @@ impl fmt::Display for Address {
     }
 }
 
-impl<C> Encode<C> for Address {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.str(&self.0)?.ok()
-    }
-}
-
-impl<'b, C> Decode<'b, C> for Address {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Address, minicbor::decode::Error> {
-        d.str()?.parse().map_err(|e: BadAddress| minicbor::decode::Error::message(e.to_string()))
-    }
-}
+vigo_base::spelled_in_cbor!(Address, |e: BadAddress| e.to_string());
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn its_bytes_are_those_of_the_text() {
+        let read = |bytes: &[u8]| vigo_base::codec::decode::<Address>(bytes, 100);
+        let address: Address = "b:01".parse().unwrap();
+        assert_eq!(vigo_base::codec::encode(&address), b"\x63b:1");
+        assert_eq!(read(b"\x63b:1").unwrap(), address);
+        assert!(read(b"\x63b-1").unwrap_err().to_string().contains("it has no port"));
+    }
 
     #[test]
     fn addresses_have_one_spelling_and_nonsense_is_named() {
