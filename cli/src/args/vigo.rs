@@ -334,14 +334,17 @@ pub struct Demo {
 /// `vigo bench`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vigo bench records          verify, insert, make durable\n  vigo bench channel          the peer channel beside bare QUIC\n  vigo bench publish --json   compile a tree of 1,000 configcrates, resolve one policy"
+    after_help = "Examples:\n  vigo bench records          verify, insert, make durable\n  vigo bench channel          the peer channel beside bare QUIC\n  vigo bench publish --json   compile a tree of 1,000 configcrates, resolve one policy\n  sudo vigo bench gossip      fifty nodes in network namespaces, a record to all, beside serf"
 )]
 pub struct Bench {
     /// What to measure
     pub what: BenchWhat,
-    /// Work in this directory, on the disk that is meant [default: the temporary directory]
+    /// Work in this directory, on the disk that is meant [default: the temporary directory; for gossip, memory]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// How many nodes gossip
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u16).range(2..=250))]
+    pub nodes: u16,
 }
 
 /// What can be measured.
@@ -353,6 +356,8 @@ pub enum BenchWhat {
     Channel,
     /// Compiling a large tree, resolving one policy
     Publish,
+    /// A record to all nodes of a real fleet on a bridge of namespaces, beside serf; needs root
+    Gossip,
 }
 
 /// `vigo replay`.

@@ -1,7 +1,10 @@
 //! `vigo bench`: figures beside this machine's own references.
 //!
-//! Records and the channel are measured by the daemon; compiling and resolving here. A figure short of its target is
+//! Records and the channel are measured by the daemon; compiling and resolving here, and gossip with real nodes. A figure short of its target is
 //! shown as a miss and is no failure of the program: machines differ.
+
+mod gossip;
+mod lab;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -33,6 +36,11 @@ pub fn run(everywhere: &Everywhere, args: &Bench) -> Result<(), Failure> {
         BenchWhat::Records => with_directory(args.dir.as_deref(), |dir| Ok(bench::records(dir)?)),
         BenchWhat::Channel => bench::channel().map_err(Failure::from),
         BenchWhat::Publish => publish(),
+        BenchWhat::Gossip => {
+            let dir = args.dir.clone().or_else(memory);
+            let nodes = usize::from(args.nodes);
+            with_directory(dir.as_deref(), |dir| gossip::gossip(&bar, nodes, dir))
+        }
     };
     bar.finish_and_clear();
     let figures = measured?;
@@ -57,6 +65,12 @@ pub fn run(everywhere: &Everywhere, args: &Bench) -> Result<(), Failure> {
         };
         show.table(&["figure", "value", "target", "ratio", "beside"], &rows) + debug
     })
+}
+
+/// Where fifty nodes do not wait for one disk: each would have its own.
+fn memory() -> Option<std::path::PathBuf> {
+    let shared = Path::new("/dev/shm");
+    shared.is_dir().then(|| shared.to_path_buf())
 }
 
 fn number(value: f64) -> String {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Bytes asked for as the kernel's buffers; it gives what its own limits allow.
+/// Bytes asked for as the kernel's buffers. A flood must not push honest packets out before this process gets its turn.
 const KERNEL_BUFFER: usize = 2 * 1024 * 1024;
 
 /// A socket on exactly this address. An IPv6 socket is never dual-stack, so that `0.0.0.0` and `[::]` can have
@@ -37,7 +37,10 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     } else {
         socket.set_multicast_all_v4(false)?;
     }
-    let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
+    // Beyond the limit of the system if this process may, else up to it.
+    if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, KERNEL_BUFFER).is_err() {
+        let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
+    }
     let _ = socket.set_send_buffer_size(KERNEL_BUFFER);
     Ok(socket.into())
 }
