@@ -98,6 +98,11 @@ const LIBP2P: [&str; 6] = [
     "multistream_select",
 ];
 
+/// Whether this says what is logged, such as `info,vigo_daemon=debug`.
+pub fn is_filter(level: &str) -> bool {
+    filter(level).is_ok()
+}
+
 /// A bare word must be a level (`EnvFilter` would take it for the name of a module and log nothing).
 fn filter(level: &str) -> Result<EnvFilter, LoggingError> {
     let bad = || LoggingError::Level { found: shown(level), nearest: text::nearest(level, LEVELS) };

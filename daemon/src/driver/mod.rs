@@ -38,8 +38,6 @@ pub const QUEUE: usize = 2048;
 pub const TURN: usize = 256;
 /// Calls that wait for a reply; one more is refused.
 pub const CALLS: usize = 256;
-/// Where it is logged what became of each record.
-const KEPT: &str = "vigo_daemon::kept";
 /// The longest sleep, so that a jump of the wall clock is noticed.
 const NAP: Duration = Duration::from_secs(2);
 /// Pauses between attempts to commit: the first, and the longest.
@@ -386,9 +384,7 @@ impl<M: Brain, W: World> Driver<M, W> {
         Counts::add(&counts.turns, 1);
         Counts::add(&counts.outputs, rest.len() as u64);
         if !ops.is_empty() {
-            told(&ops, "taken in");
             self.commit(&ops)?;
-            told(&ops, "durable");
         }
         for output in rest {
             match output {
@@ -436,17 +432,6 @@ impl<M: Brain, W: World> Driver<M, W> {
                 return Err(trouble);
             }
             pause = (pause * 2).min(longest);
-        }
-    }
-}
-
-/// Says what became of records, for `vigo bench gossip` and whoever follows one record through a fleet.
-fn told(ops: &[StoreOp], what: &str) {
-    if tracing::enabled!(target: KEPT, tracing::Level::DEBUG) {
-        for op in ops {
-            if let StoreOp::Put { id, .. } = op {
-                tracing::debug!(target: KEPT, record = %id, "{what}");
-            }
         }
     }
 }

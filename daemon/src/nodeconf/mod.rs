@@ -120,9 +120,9 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "log.level",
-        value: "error, warn, info, debug or trace",
+        value: "error, warn, info, debug or trace, or by part",
         default: "info",
-        help: "How much is logged, to standard error.",
+        help: "How much is logged, to standard error. By part: info,vigo_daemon::world=debug.",
     },
     Key {
         name: "log.format",
@@ -354,8 +354,7 @@ impl NodeConf {
             "applier.peer_user" => self.peer_user = values::user(one()?).map_err(wrong)?,
             "fs_root" => self.fs_root = Some(values::directory(one()?).map_err(wrong)?),
             "log.level" => {
-                self.log_level =
-                    values::word(one()?, &["error", "warn", "info", "debug", "trace"]).map_err(wrong)?;
+                self.log_level = values::level(one()?).map_err(wrong)?;
             }
             "log.format" => {
                 let word = values::word(one()?, &["human", "json"]).map_err(wrong)?;

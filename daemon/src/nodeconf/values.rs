@@ -74,6 +74,14 @@ pub(super) fn listen(found: &[String]) -> Result<Vec<SocketAddr>, String> {
     found.iter().map(parse).collect()
 }
 
+/// A level, or levels by part of the program.
+pub(super) fn level(found: &str) -> Result<String, String> {
+    if found.contains('=') && crate::logging::is_filter(found) {
+        return Ok(found.to_owned());
+    }
+    word(found, &["error", "warn", "info", "debug", "trace"])
+}
+
 pub(super) fn gossip(found: &[String]) -> Result<Option<Vec<SocketAddr>>, String> {
     match found {
         [one] if one == "auto" => Ok(None),

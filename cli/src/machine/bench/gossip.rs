@@ -1,19 +1,20 @@
 //! `vigo bench gossip`: a record to every node of a real fleet, beside serf in the same network.
 //!
 //! Each node is a process with an address of its own on a bridge; nothing is converged. An update is one fleet setting,
-//! signed and handed to the first node. Its arrival is a line that a node logs when it has taken the record in, which is
-//! verified by then; the time is that at which this process reads the line, for serf as for us. Serf's time begins with
-//! its first node's own line, ours with the call.
+//! signed and handed to the first node. Its arrival is the time that a node logs for it, when it was verified and taken in;
+//! the line itself comes when it is durable. Serf's agents log no part of a second: there the time counts at which this
+//! process reads their line, from the line of the first agent on; ours begins with the call.
 //!
 //! It measures nothing on a fleet of somebody's, and leaves nothing behind.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -43,8 +44,8 @@ const JOINING: usize = 8;
 /// Bytes around a record on the wire: its envelope, gossipsub, QUIC, UDP, IP and Ethernet.
 const AROUND: usize = 64 + 16 + 40 + 8 + 20 + 14;
 /// What nodes log, and what of it is read.
-const LEVEL: &str = "info,vigo_daemon::kept=debug";
-const WORDS: &[&str] = &["is ready", "vigo_daemon::kept"];
+const LEVEL: &str = "info,vigo_daemon::world=debug";
+const WORDS: &[&str] = &["is ready", "a statement arrived"];
 const SERF_WORDS: &[&str] = &["user-event: vigobench-"];
 
 /// What is under way.
@@ -55,6 +56,8 @@ struct Bench<'a> {
     stop: Arc<AtomicBool>,
     heard: Receiver<Heard>,
     mouth: SyncSender<Heard>,
+    /// Arrivals by gossip, and all beyond the first node.
+    ways: RefCell<(u64, u64)>,
 }
 
 /// What was measured of one of the two.
@@ -84,7 +87,7 @@ pub fn gossip(bar: &ProgressBar, nodes: usize, dir: &Path) -> Result<Vec<Figure>
     bar.set_message(format!("making a network of {nodes} hosts"));
     let lab = Lab::new(nodes)?;
     let (mouth, heard) = sync_channel(1 << 16);
-    let bench = Bench { lab: &lab, nodes, bar, stop, heard, mouth };
+    let bench = Bench { lab: &lab, nodes, bar, stop, heard, mouth, ways: RefCell::default() };
     let ours = bench.vigo(dir)?;
     let serf = if Process::new("serf").arg("version").output().is_ok() {
         Some(bench.serf(ours.update)?)
@@ -92,7 +95,11 @@ pub fn gossip(bar: &ProgressBar, nodes: usize, dir: &Path) -> Result<Vec<Figure>
         eprintln!("serf is not installed, so nothing stands beside these figures: apt-get install serf");
         None
     };
-    Ok(figures(&ours, serf.as_ref()))
+    let (gossiped, all) = *bench.ways.borrow();
+    let mut figures = figures(&ours, serf.as_ref());
+    let part = 100.0 * gossiped as f64 / all.max(1) as f64;
+    figures.push(Figure::new("gossip.arrived_by_gossip", part, "%", Better::Higher));
+    Ok(figures)
 }
 
 fn figures(ours: &Measured, serf: Option<&Measured>) -> Vec<Figure> {
@@ -253,6 +260,7 @@ impl Bench<'_> {
             let sent = send(n)?;
             self.arrive(&sent)?;
         }
+        while self.heard.try_recv().is_ok() {}
         self.bar.set_message(format!("{what}: measuring"));
         let (mut each, mut last, mut durable, mut late, mut update) = (vec![], vec![], vec![], 0, 0);
         let (before, began) = (self.lab.received()?, Instant::now());
@@ -277,26 +285,35 @@ impl Bench<'_> {
 
     /// When an update was taken in, and when it was durable, on each node. Nobody has longer than [`LATE`].
     fn arrive(&self, sent: &Sent) -> Result<(Vec<Duration>, Vec<Duration>), Failure> {
-        let (mut taken, mut kept): (BTreeMap<usize, Instant>, BTreeMap<usize, Instant>) = Default::default();
+        let (mut taken, mut kept): (BTreeMap<usize, Duration>, BTreeMap<usize, Duration>) =
+            Default::default();
         let end = Instant::now() + LATE;
-        let durable = sent.began.is_some();
-        while taken.len() < self.nodes || (durable && kept.len() < self.nodes) {
+        let mut began = sent.began;
+        while taken.len() < self.nodes {
             self.go_on()?;
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             let Ok(heard) = self.heard.recv_timeout(left.min(Duration::from_millis(100))) else { continue };
-            if heard.line.split([' ', '=']).any(|word| word == sent.name) {
-                let times = if heard.line.contains(": durable") { &mut kept } else { &mut taken };
-                times.entry(heard.host).or_insert(heard.at);
+            if !heard.line.split([' ', '=']).any(|word| word == sent.name) {
+                continue;
+            }
+            let (began, wall) = *began.get_or_insert((heard.at, 0));
+            let read = heard.at.saturating_duration_since(began);
+            let logged =
+                heard.line.split(' ').find_map(|word| word.strip_prefix("micros=")?.parse::<u64>().ok());
+            if let Some(micros) = logged {
+                kept.entry(heard.host).or_insert(read);
+                let mut ways = self.ways.borrow_mut();
+                ways.0 += u64::from(heard.line.contains("by=Gossip"));
+                ways.1 += u64::from(heard.host != 0);
+                taken.entry(heard.host).or_insert(Duration::from_micros(micros.saturating_sub(wall)));
+            } else {
+                taken.entry(heard.host).or_insert(read);
             }
         }
-        let began = sent.began.or_else(|| taken.get(&0).copied());
-        let since = |times: BTreeMap<usize, Instant>| {
-            times.into_values().filter_map(|at| Some(at.saturating_duration_since(began?))).collect()
-        };
-        Ok((since(taken), since(kept)))
+        Ok((taken.into_values().collect(), kept.into_values().collect()))
     }
 
     /// Waits until so many more nodes said that they are ready.
@@ -342,8 +359,8 @@ impl Bench<'_> {
 
 /// An update under way.
 struct Sent {
-    /// When it began; with the first node's own line if none.
-    began: Option<Instant>,
+    /// When it began, also in microseconds of the wall clock; with the first line if none.
+    began: Option<(Instant, u64)>,
     /// What stands in the lines that tell of it.
     name: String,
     /// Its bytes.
@@ -354,7 +371,8 @@ struct Sent {
 fn push(client: &Client, key: &SecretKey, n: usize) -> Result<Sent, Failure> {
     let signer = Signer::new(key.clone(), reach::context(client, key.public())?);
     let signed = signer.set("converge.interval", Some(&json!(1_000 + n)))?;
-    let began = Some(Instant::now());
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let began = Some((Instant::now(), u64::try_from(wall.as_micros()).unwrap_or(u64::MAX)));
     let id = reach::submit(client, &signed)?;
     Ok(Sent { began, name: id.to_string(), bytes: signed.bytes.len() })
 }
