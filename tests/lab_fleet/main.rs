@@ -8,6 +8,7 @@
 #[path = "../lab/mod.rs"]
 mod lab;
 
+mod bench;
 mod discover;
 mod divided;
 mod drill;

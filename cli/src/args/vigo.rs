@@ -345,6 +345,9 @@ pub struct Bench {
     /// How many nodes gossip
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u16).range(2..=250))]
     pub nodes: u16,
+    /// How many records they are sent
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub updates: u16,
 }
 
 /// What can be measured.

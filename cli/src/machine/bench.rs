@@ -38,8 +38,8 @@ pub fn run(everywhere: &Everywhere, args: &Bench) -> Result<(), Failure> {
         BenchWhat::Publish => publish(),
         BenchWhat::Gossip => {
             let dir = args.dir.clone().or_else(memory);
-            let nodes = usize::from(args.nodes);
-            with_directory(dir.as_deref(), |dir| gossip::gossip(&bar, nodes, dir))
+            let size = (usize::from(args.nodes), usize::from(args.updates));
+            with_directory(dir.as_deref(), |dir| gossip::gossip(&bar, size, dir))
         }
     };
     bar.finish_and_clear();

@@ -29,8 +29,8 @@ use super::lab::{Heard, Lab, Program, address};
 use crate::exit::{Exit, Failure};
 use crate::reach;
 
-/// Updates that are measured, and those before, which are not.
-const UPDATES: (usize, usize) = (100, 10);
+/// Updates before those that are measured.
+const WARM_UP: usize = 10;
 /// Between two updates.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Longer than an update takes.
@@ -52,6 +52,7 @@ const SERF_WORDS: &[&str] = &["user-event: vigobench-"];
 struct Bench<'a> {
     lab: &'a Lab,
     nodes: usize,
+    updates: usize,
     bar: &'a ProgressBar,
     stop: Arc<AtomicBool>,
     heard: Receiver<Heard>,
@@ -76,18 +77,22 @@ struct Measured {
     update: usize,
 }
 
-/// Measures `nodes` nodes; what they keep goes below `dir`.
+/// Measures so many nodes with so many updates; what they keep goes below `dir`.
 ///
 /// # Errors
 /// [`Failure`] if anything cannot be started, or somebody ends it.
-pub fn gossip(bar: &ProgressBar, nodes: usize, dir: &Path) -> Result<Vec<Figure>, Failure> {
+pub fn gossip(
+    bar: &ProgressBar,
+    (nodes, updates): (usize, usize),
+    dir: &Path,
+) -> Result<Vec<Figure>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     vigo_daemon::signals::set_on_end(&stop)
         .map_err(|e| Failure::new(Exit::Failed, format!("cannot wait for signals: {e}")))?;
     bar.set_message(format!("making a network of {nodes} hosts"));
     let lab = Lab::new(nodes)?;
     let (mouth, heard) = sync_channel(1 << 16);
-    let bench = Bench { lab: &lab, nodes, bar, stop, heard, mouth, ways: RefCell::default() };
+    let bench = Bench { lab: &lab, nodes, updates, bar, stop, heard, mouth, ways: RefCell::default() };
     let ours = bench.vigo(dir)?;
     let serf = if Process::new("serf").arg("version").output().is_ok() {
         Some(bench.serf(ours.update)?)
@@ -256,7 +261,7 @@ impl Bench<'_> {
         what: &str,
         mut send: impl FnMut(usize) -> Result<Sent, Failure>,
     ) -> Result<Measured, Failure> {
-        for n in 0..UPDATES.1 {
+        for n in 0..WARM_UP {
             let sent = send(n)?;
             self.arrive(&sent)?;
         }
@@ -264,9 +269,9 @@ impl Bench<'_> {
         self.bar.set_message(format!("{what}: measuring"));
         let (mut each, mut last, mut durable, mut late, mut update) = (vec![], vec![], vec![], 0, 0);
         let (before, began) = (self.lab.received()?, Instant::now());
-        for n in 0..UPDATES.0 {
-            self.bar.set_message(format!("{what}: update {} of {}", n + 1, UPDATES.0));
-            let sent = send(UPDATES.1 + n)?;
+        for n in 0..self.updates {
+            self.bar.set_message(format!("{what}: update {} of {}", n + 1, self.updates));
+            let sent = send(WARM_UP + n)?;
             update = sent.bytes;
             let (taken, kept) = self.arrive(&sent)?;
             each.extend(&taken);
@@ -279,7 +284,7 @@ impl Bench<'_> {
         let before = self.lab.received()?;
         self.rest(&format!("{what}: what flows without updates"), lasted)?;
         let idle = self.lab.received()? - before;
-        let bytes = busy.saturating_sub(idle) as f64 / self.nodes as f64 / UPDATES.0 as f64;
+        let bytes = busy.saturating_sub(idle) as f64 / self.nodes as f64 / self.updates as f64;
         Ok(Measured { each, last, durable, late, bytes, update })
     }
 
@@ -370,7 +375,7 @@ struct Sent {
 /// Sets a setting.
 fn push(client: &Client, key: &SecretKey, n: usize) -> Result<Sent, Failure> {
     let signer = Signer::new(key.clone(), reach::context(client, key.public())?);
-    let signed = signer.set("converge.interval", Some(&json!(1_000 + n)))?;
+    let signed = signer.set("converge.interval", Some(&json!(1_000 + n % 10_000)))?;
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let began = Some((Instant::now(), u64::try_from(wall.as_micros()).unwrap_or(u64::MAX)));
     let id = reach::submit(client, &signed)?;
