@@ -113,6 +113,10 @@ impl Handle {
     ///
     /// # Errors
     /// The input, and why it was not taken.
+    #[expect(
+        clippy::result_large_err,
+        reason = "what is not taken goes back as it came, without a box for each"
+    )]
     pub fn offer(&self, input: Input) -> Result<(), (Input, NotTaken)> {
         let back = |signal| match signal {
             Signal::Input(input) => input,
