@@ -328,12 +328,14 @@ fn judge(title: &str, sham: &[Duration], took: &[Duration], grown: u64, before: 
     assert!(found <= usual * 10 + secs(1), "{title}: p99 of {took:?} beside {usual:?}");
 }
 
-const ATTACKS: [(&str, &str); 5] = [
+const ATTACKS: [(&str, &str); 7] = [
     ("half-open", "10,000 half-open handshakes"),
     ("gaps", "10,000 handshakes with gaps"),
     ("drip-handshake", "1,000 handshakes of a byte in ten seconds"),
     ("drip-frame", "64 strangers with a byte of a frame in ten seconds"),
     ("flood", "noise on all ports"),
+    ("gossip-half-open", "10,000 half-open handshakes with gossip"),
+    ("gossip-gaps", "10,000 handshakes with gaps with gossip"),
 ];
 
 #[test]

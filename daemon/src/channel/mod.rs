@@ -21,7 +21,7 @@ mod bench;
 mod bulk;
 mod endpoint;
 mod frame;
-mod guard;
+pub(crate) mod guard;
 mod limits;
 mod link;
 mod socket;

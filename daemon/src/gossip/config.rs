@@ -17,6 +17,7 @@ use libp2p_swarm::{NetworkBehaviour, Swarm};
 use vigo_base::{Hash, SecretKey, SpannerId, limits};
 
 use super::gate::Gate;
+use super::quic::Quic;
 use super::{Counts, GossipError};
 
 /// What a peer says it speaks; whoever says something else is cut.
@@ -56,7 +57,7 @@ pub(super) fn swarm(
     counts: Arc<Counts>,
 ) -> Result<Swarm<Behaviour>, GossipError> {
     let keypair = Keypair::ed25519_from_bytes(*key.seed()).map_err(|e| GossipError::Setup(e.to_string()))?;
-    let transport = libp2p_quic::tokio::Transport::new(quic(&keypair))
+    let transport = Quic::new(&keypair, quic(), counts.clone())?
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
         .boxed();
     let identify = identify::Config::new(PROTOCOL.into(), keypair.public())
@@ -78,15 +79,18 @@ pub(super) fn swarm(
     Ok(Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config))
 }
 
-fn quic(keypair: &Keypair) -> libp2p_quic::Config {
-    let mut quic = libp2p_quic::Config::new(keypair);
-    quic.handshake_timeout = Duration::from_secs(5);
-    quic.max_idle_timeout = 20_000;
-    quic.keep_alive_interval = Duration::from_secs(8);
-    // One stream each way for gossipsub, a short one for identify, and those that are refused.
-    quic.max_concurrent_stream_limit = 16;
-    quic.max_stream_data = 384 * 1024;
-    quic.max_connection_data = 512 * 1024;
+fn quic() -> quinn::TransportConfig {
+    let mut quic = quinn::TransportConfig::default();
+    let idle = quinn::VarInt::from_u32(20_000);
+    quic.max_idle_timeout(Some(idle.into()))
+        .keep_alive_interval(Some(Duration::from_secs(8)))
+        // One stream each way for gossipsub, a short one for identify, and those that are refused.
+        .max_concurrent_bidi_streams(16u32.into())
+        .max_concurrent_uni_streams(0u32.into())
+        .datagram_receive_buffer_size(None)
+        .stream_receive_window((384u32 * 1024).into())
+        .receive_window((512u32 * 1024).into())
+        .allow_spin(false);
     quic
 }
 

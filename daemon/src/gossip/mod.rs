@@ -10,6 +10,7 @@
 
 mod config;
 mod gate;
+mod quic;
 mod task;
 
 use std::net::SocketAddr;
