@@ -69,6 +69,8 @@ pub struct Fleet {
     divided: Option<u32>,
     /// How much nodes log; as they please if not said.
     level: Option<&'static str>,
+    /// More words for `vigo node` on every machine.
+    words: Vec<String>,
     /// Last, so that the machines' programs have ended when the network goes.
     pub lab: Lab,
 }
@@ -76,7 +78,13 @@ pub struct Fleet {
 impl Fleet {
     /// An empty bridge.
     pub fn new(title: &str) -> Fleet {
-        Fleet { machines: BTreeMap::new(), divided: None, level: None, lab: Lab::new(title) }
+        Fleet {
+            machines: BTreeMap::new(),
+            divided: None,
+            level: None,
+            words: Vec::new(),
+            lab: Lab::new(title),
+        }
     }
 
     /// An empty bridge, on which every node is two processes: a peer of this user and an applier.
@@ -152,6 +160,11 @@ impl Fleet {
     /// Words that `vigo node` gets on this machine from its next start on.
     pub fn options(&mut self, name: &str, words: &[&str]) {
         self.machine(name).options = words.iter().map(|w| (*w).to_owned()).collect();
+    }
+
+    /// Words that `vigo node` gets on every machine from its next start on.
+    pub fn options_of_all(&mut self, words: &[&str]) {
+        self.words = words.iter().map(|w| (*w).to_owned()).collect();
     }
 
     /// Sets this machine's clock, as `faketime` writes it: `+50y`.
@@ -235,10 +248,11 @@ impl Fleet {
                 command.arg("peer").arg("--applier-socket").arg(self.applier_socket(name));
             }
         }
-        let level = self.level;
+        let (level, words) = (self.level, self.words.clone());
         let machine = self.machine(name);
         command.arg("--state").arg(machine.node.state());
         command.args(&machine.options);
+        command.args(words);
         command.args(level.map(|level| ["--log-level", level]).into_iter().flatten());
         machine.starts += 1;
         let title = format!("{name}.node{}", machine.starts);

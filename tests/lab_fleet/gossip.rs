@@ -59,6 +59,51 @@ fn metric(fleet: &Fleet, name: &str, metric: &str) -> u64 {
     line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map_or(0, |n| n as u64)
 }
 
+/// What a program holds of memory, in KiB: all of it (what one program alone on its machine would be said to hold), and
+/// only what it wrote to itself.
+fn memory(pid: u32) -> (u64, u64) {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let field = |name: &str| -> u64 {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+    };
+    (field("Rss:"), field("Private_Dirty:"))
+}
+
+/// The memory of `bolt1` with eight sessions, with gossip links beside them and without.
+#[test]
+fn what_links_cost_in_memory() {
+    if require_lab().skips() {
+        return;
+    }
+    let _alone = alone();
+    let mut took = Vec::new();
+    for listen in ["auto", "none"] {
+        let mut fleet = Fleet::new(&format!("links-{listen}"));
+        fleet.options_of_all(&["--gossip-listen", listen]);
+        fleet.fill(1, 8);
+        wait::until("bolt1 has eight peers", secs(60), || {
+            let peers = fleet.look("bolt1").map_or(0, |s| s.peers);
+            let links = metric(&fleet, "bolt1", "vigo_gossip_links");
+            let wanted = if listen == "auto" { 8 } else { 0 };
+            if peers == 8 && links == wanted { Ok(()) } else { Err(format!("{peers} peers, {links} links")) }
+        });
+        std::thread::sleep(secs(15));
+        took.push(memory(fleet.pid("bolt1")));
+    }
+    let [(rss, dirty), (rss_without, dirty_without)] = took[..] else { panic!("{took:?}") };
+    let each = dirty.saturating_sub(dirty_without) / 8;
+    let what = "resident memory of a node with 8 sessions";
+    say("target", &format!("{what} and 8 gossip links"), &format!("{rss} KiB, {dirty} KiB of it its own"));
+    say(
+        "target",
+        &format!("{what} without gossip"),
+        &format!("{rss_without} KiB, {dirty_without} KiB of it its own"),
+    );
+    say("target", "a gossip link", &format!("{each} KiB"));
+    assert!(rss <= 64 * 1024, "{took:?}");
+}
+
 /// Sets something `count` times through different nodes, and gives what the nodes wrote of it.
 fn measure(title: &str, bolts: usize, envoys: usize, count: usize) -> (Vec<Spread>, Fleet) {
     let mut fleet = Fleet::logging(title, "debug");
@@ -76,7 +121,8 @@ fn measure(title: &str, bolts: usize, envoys: usize, count: usize) -> (Vec<Sprea
         let value = (100 + n).to_string();
         let said = fleet.signed("home", via, &["settings", "set", "converge.interval", &value]);
         assert!(said.code == 0, "{said:?}");
-        std::thread::sleep(Duration::from_millis(700));
+        // The disk that all of them share has to come to rest: each commits what it heard.
+        std::thread::sleep(Duration::from_millis(500 + 40 * names.len() as u64));
     }
     std::thread::sleep(secs(2));
     let found = arrivals(&fleet, &names);

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use vigo_base::{Hash, Time};
 use vigo_node::io::Event;
+use vigo_node::swarm::gossip::{MessageId, Verdict};
 use vigo_node::swarm::ids::ConnId;
 
 use super::*;
@@ -28,6 +29,12 @@ impl Machine for Echo {
                 out.push(Output::Send { conn, frame: bytes.clone() });
                 out.push(Output::Persist(vec![StoreOp::Put { id: Hash::of(&bytes), bytes: bytes.clone() }]));
                 out.push(Output::Send { conn, frame: bytes });
+            }
+            Input::GossipHeard { message, bytes, .. } => {
+                let bytes: Arc<[u8]> = bytes.into();
+                out.push(Output::Persist(vec![StoreOp::Put { id: Hash::of(&bytes), bytes: bytes.clone() }]));
+                out.push(Output::Send { conn: ConnId(1), frame: bytes });
+                out.push(Output::GossipVerdict { message, verdict: Verdict::Accept });
             }
             Input::Command { id, .. } => {
                 out.push(Output::Persist(vec![StoreOp::PutMeta { key: "k".into(), value: vec![1] }]));
@@ -54,6 +61,7 @@ enum Did {
     Fail,
     Send(Vec<u8>),
     Note(String),
+    Verdict,
 }
 
 /// Writes down what it is asked for; its disk can be full.
@@ -94,6 +102,7 @@ impl World for Diary {
         let did = match output {
             Output::Send { frame, .. } => Did::Send(frame.to_vec()),
             Output::Emit(Event::Note(note)) => Did::Note(note),
+            Output::GossipVerdict { .. } => Did::Verdict,
             other => panic!("not expected: {other:?}"),
         };
         self.did.lock().unwrap().push(did);
@@ -210,4 +219,20 @@ fn what_is_due_at_the_start_comes_before_everything_that_waits() {
     handle.stop();
     assert_eq!(thread.join().unwrap(), Ending::Stopped);
     assert_eq!(diary.read()[0], Did::Note("woken".into()));
+}
+
+#[test]
+fn a_verdict_on_what_others_say_waits_for_no_disk_and_all_else_does() {
+    let diary = Diary::default();
+    diary.fill(true);
+    let from = vigo_base::SecretKey::from_seed([1; 32]).public();
+    let heard = Input::GossipHeard { message: MessageId(1), from, bytes: vec![9] };
+    let (handle, driving) = start(Echo::default(), &diary, vec![heard]);
+    diary.wait_for(&Did::Fail);
+    assert_eq!(diary.read()[0], Did::Verdict, "{:?}", diary.read());
+    assert!(!diary.read().contains(&Did::Send(vec![9])), "a full disk holds it back: {:?}", diary.read());
+    diary.fill(false);
+    diary.wait_for(&Did::Send(vec![9]));
+    handle.stop();
+    assert_eq!(driving.join().unwrap(), Ending::Stopped);
 }

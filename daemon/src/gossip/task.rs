@@ -283,8 +283,7 @@ impl Task {
     fn dial_at(&mut self, key: &PublicKey, addresses: &[SocketAddr]) {
         let Some(peer) = peer_of(key) else { return };
         let addresses = addresses.iter().map(|a| multiaddr(*a)).collect();
-        let options =
-            DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::DisconnectedAndNotDialing);
+        let options = DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::NotDialing);
         // A dial that comes to nothing needs no word: the node waits for a link, and not for ever.
         if let Err(error) = self.swarm.dial(options.build()) {
             tracing::debug!(?key, why = super::innermost(&error), "a gossip link was not dialed");
