@@ -5,7 +5,7 @@
 //! the node; what the node wants sent goes out with a TTL of 1, and comes back to other nodes of this machine. The
 //! port is shared with the peer channel, which bound it alone before.
 //!
-//! It reads no packet beyond its first bytes and decides nothing. Invariant: a flood costs at most [`READS`] reads a
+//! It reads no packet beyond its first bytes and decides nothing. Invariant: a flood costs at most `READS` reads a
 //! second and never fills the node's queue; a machine without multicast is told once, and goes on without.
 
 mod interfaces;

@@ -6,7 +6,7 @@
 //! judge each.
 //!
 //! It decides nothing but what protects the process itself: how many connections, how fast, how large
-//! ([`limits`](self::gate)), and that a peer whose gossipsub score has fallen is cut.
+//! (`gate`), and that a peer whose gossipsub score has fallen is cut.
 
 mod config;
 mod gate;

@@ -187,7 +187,7 @@ impl Beacons {
     }
 
     /// Whether a beacon may cause a dial now; if so, it counts as dialed. At most once a minute for a key and for an
-    /// address, [`HOST_DIALS`] times for a host, [`DIALS`] times for all.
+    /// address, `HOST_DIALS` times for a host, `DIALS` times for all.
     pub fn may_dial(&mut self, now: Time, key: &PublicKey, address: SocketAddr) -> bool {
         self.dials.retain(|(at, ..)| now.since(*at) < AGAIN && now >= *at);
         let young = |at: &Time| now.since(*at) < BETWEEN;
