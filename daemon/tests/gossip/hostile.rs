@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
@@ -28,8 +29,12 @@ use crate::raw::{self, RawPeer, control, graft, ihave, iwant, message, prune, rp
 /// How much the whole process, attackers included, may grow.
 const GROWTH: u64 = 64 * 1024;
 
+/// One at a time: what is measured is the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// A fleet, and a member of it in the wrong hands.
 struct Stage {
+    _alone: MutexGuard<'static, ()>,
     house: House,
     running: Vec<Running>,
     key: SecretKey,
@@ -56,13 +61,14 @@ fn turn(house: &House, name: &str) -> (SecretKey, Vec<u8>) {
 
 impl Stage {
     fn new() -> Stage {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let house = House::new();
         let running = fleet(&house);
         let (key, papers) = turn(&house, "bad1");
         let spanner = house.status("b1").spanner.unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        Stage { house, running, key, papers, spanner, runtime, value: 100 }
+        Stage { _alone: alone, house, running, key, papers, spanner, runtime, value: 100 }
     }
 
     /// Another member goes bad: the last one is not let in any more.
