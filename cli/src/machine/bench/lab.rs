@@ -67,10 +67,18 @@ impl Lab {
         }
         ip(&["-n", &lab.switch(), "-batch", "-"], &ports)?;
         for host in 0..hosts {
-            let own = format!(
-                "addr add {}/16 brd + dev eth0\nlink set eth0 up\nlink set lo up\nroute add 224.0.0.0/4 dev eth0\n",
+            let mut own = format!(
+                "link set eth0 address {}\naddr add {}/16 brd + dev eth0\nlink set eth0 up\nlink set lo up\n\
+                 route add 224.0.0.0/4 dev eth0\n",
+                card(host),
                 address(host)
             );
+            // The kernel's table of neighbours is one for all namespaces, and fifty hosts that all talk to each other
+            // overflow it. Entries for good are not counted.
+            for other in (0..hosts).filter(|other| *other != host) {
+                let (at, card) = (address(other), card(other));
+                own += &format!("neigh add {at} lladdr {card} dev eth0 nud permanent\n");
+            }
             ip(&["-n", &lab.name(host), "-batch", "-"], &own)?;
         }
         Ok(lab)
@@ -151,6 +159,11 @@ impl Lab {
 /// A host's address.
 pub fn address(host: usize) -> String {
     format!("10.78.{}.{}", 1 + host / 250, 1 + host % 250)
+}
+
+/// The address of its network card.
+fn card(host: usize) -> String {
+    format!("02:00:00:00:{:02x}:{:02x}", host / 256, host % 256)
 }
 
 impl Drop for Lab {
