@@ -30,6 +30,8 @@ fn the_gossip_bench_measures_real_nodes_and_cleans_up() {
     let (p50, p99) = (value("gossip.to_all_p50"), value("gossip.to_all_p99"));
     assert!(p50 > 0.1 && p50 <= p99 && p99 < 10_000.0, "{rows}");
     assert!(value("gossip.arrived_by_gossip") > 50.0, "most comes by gossip: {rows}");
+    let copies = value("gossip.copies");
+    assert!((0.5..10.0).contains(&copies), "{rows}");
     // A record and what is around it has crossed the wire.
     assert!(value("gossip.bytes_per_node_and_update") > 100.0, "{rows}");
     if Command::new("serf").arg("version").output().is_ok() {

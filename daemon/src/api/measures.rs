@@ -138,6 +138,8 @@ fn gossip(page: &Page, figures: &Figures) {
     page.gauge("gossip_mesh_peers", "Peers to whom messages are passed on at once.", figures.mesh);
     page.counter("gossip_said_total", "Messages said.", figures.said);
     page.counter("gossip_heard_total", "Messages heard for the first time.", figures.heard);
+    let copies = figures.copies.saturating_sub(figures.said);
+    page.counter("gossip_copies_total", "Copies of messages that came in, the first among them.", copies);
     page.counter("gossip_accepted_total", "Messages passed on.", figures.accepted);
     page.counter("gossip_rejected_total", "Messages whose sender was to blame.", figures.rejected);
     let dropped = "Messages dropped because a queue was full; reconciliation brings them.";

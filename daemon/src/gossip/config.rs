@@ -67,8 +67,8 @@ pub(super) fn swarm(
         .with_hide_listen_addrs(true)
         .with_cache_size(0);
     let behaviour = Behaviour {
-        gate: Gate::new(counts),
-        gossipsub: gossipsub(spanner)?,
+        gate: Gate::new(counts.clone()),
+        gossipsub: gossipsub(spanner, counts.clone())?,
         identify: identify::Behaviour::new(identify),
     };
     let config = libp2p_swarm::Config::with_tokio_executor()
@@ -96,6 +96,7 @@ fn quic() -> quinn::TransportConfig {
 
 fn gossipsub(
     spanner: &SpannerId,
+    counts: Arc<Counts>,
 ) -> Result<gossipsub::Behaviour<gossipsub::IdentityTransform, Filter>, GossipError> {
     let setup = |e: &dyn std::fmt::Display| GossipError::Setup(e.to_string());
     let topic = topic(spanner);
@@ -103,7 +104,11 @@ fn gossipsub(
         // Records carry signatures of their own; anything of the sender's in the message would be noise.
         .validation_mode(ValidationMode::Anonymous)
         .validate_messages()
-        .message_id_fn(|message| gossipsub::MessageId::new(&Hash::of(&message.data).0[..20]))
+        // Asked for every copy that comes in, before it is known to be one.
+        .message_id_fn(move |message| {
+            Counts::add(&counts.copies, 1);
+            gossipsub::MessageId::new(&Hash::of(&message.data).0[..20])
+        })
         .mesh_n(6)
         .mesh_n_low(4)
         .mesh_n_high(12)

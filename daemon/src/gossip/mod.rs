@@ -76,6 +76,8 @@ pub struct Counts {
     pub said: AtomicU64,
     /// Messages heard for the first time.
     pub heard: AtomicU64,
+    /// Copies of messages that came in, and messages said.
+    pub copies: AtomicU64,
     /// Of those, passed on.
     pub accepted: AtomicU64,
     /// Of those, known to be wrong by whoever sent them.
@@ -100,6 +102,7 @@ pub struct Figures {
     pub mesh: u64,
     pub said: u64,
     pub heard: u64,
+    pub copies: u64,
     pub accepted: u64,
     pub rejected: u64,
     pub unsaid: u64,
@@ -121,6 +124,7 @@ impl Counts {
             mesh: get(&self.mesh),
             said: get(&self.said),
             heard: get(&self.heard),
+            copies: get(&self.copies),
             accepted: get(&self.accepted),
             rejected: get(&self.rejected),
             unsaid: get(&self.unsaid),
