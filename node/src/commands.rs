@@ -14,8 +14,12 @@ use vigo_spanner::spend::STATEMENT;
 use vigo_spanner::{Act, Authority, Pattern, Request, Right, Who, may};
 
 use crate::command::{BoltRow, Command, Context, Refusal, RefusalKind, Reply};
+use crate::intake::HandedIn;
 use crate::io::{Caller, CommandId, Event, Output};
 use crate::node::{Node, Out};
+
+/// Statements that wait until this node may write; one more is refused.
+const HANDED_IN: usize = 64;
 
 type Answer = Result<Reply, Refusal>;
 
@@ -74,9 +78,7 @@ impl Node {
                 return self.ask_run(now, id, dry_run, out);
             }
             Command::Submit { space, statement } => {
-                let reply = self.submit(now, &space, &statement, out);
-                self.audit_submission(now, caller.uid, &space, &reply, out);
-                return out.push(Output::Reply { id, reply });
+                return self.submit(now, HandedIn { id, uid: caller.uid, space, statement }, out);
             }
             _ => {}
         }
@@ -233,8 +235,20 @@ impl Node {
         out
     }
 
+    /// Files what somebody handed in. A node that waits for a peer's word on what it wrote before keeps it until
+    /// then: the caller waits as long.
+    pub(crate) fn submit(&mut self, now: Time, handed_in: HandedIn, out: &mut Out) {
+        if self.pen.waits.is_some() && self.pen.handed_in.len() < HANDED_IN {
+            return self.pen.handed_in.push_back(handed_in);
+        }
+        let HandedIn { id, uid, space, statement } = handed_in;
+        let reply = self.file_statement(now, &space, &statement, out);
+        self.audit_submission(now, uid, &space, &reply, out);
+        out.push(Output::Reply { id, reply });
+    }
+
     /// Takes a statement that an operator signed.
-    fn submit(&mut self, now: Time, space: &str, statement: &str, out: &mut Out) -> Answer {
+    fn file_statement(&mut self, now: Time, space: &str, statement: &str, out: &mut Out) -> Answer {
         let bad = |what: String| refuse(RefusalKind::BadRequest, what, None);
         let spanner = self.spanner().ok_or_else(|| self.no_fleet())?;
         let space: Space = space.parse().map_err(|e| bad(format!("{e}")))?;

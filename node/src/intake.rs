@@ -20,7 +20,7 @@ use vigo_swarm::frame::{Bytes, Frame, Head};
 use vigo_swarm::ids::ConnId;
 
 use crate::forks;
-use crate::io::{Event, Output, StoreOp, Way};
+use crate::io::{CommandId, Event, Output, StoreOp, Way};
 use crate::node::{Node, Out};
 
 /// How long a node that knows others waits for one of them before it writes.
@@ -40,8 +40,23 @@ pub(crate) struct Pen {
     /// Until when to wait for a peer's word; none when writing is free.
     pub waits: Option<Time>,
     waiting: VecDeque<(Space, u16, Vec<u8>)>,
+    /// Statements that somebody handed in meanwhile.
+    pub handed_in: VecDeque<HandedIn>,
     /// The highest sequence of ours that anybody has seen, by space.
     seen: BTreeMap<Space, u64>,
+}
+
+/// A statement that somebody handed in, to be filed and answered.
+#[derive(Debug, Clone)]
+pub(crate) struct HandedIn {
+    /// The call that waits for the reply.
+    pub id: CommandId,
+    /// Who called.
+    pub uid: u32,
+    /// The space that it is for.
+    pub space: String,
+    /// The statement, in hexadecimal digits.
+    pub statement: String,
 }
 
 /// Where a record comes from.
@@ -518,6 +533,9 @@ impl Node {
         }
         for (space, kind, payload) in std::mem::take(&mut self.pen.waiting) {
             self.write_now(now, space, kind, payload, out);
+        }
+        for handed_in in std::mem::take(&mut self.pen.handed_in) {
+            self.submit(now, handed_in, out);
         }
     }
 
