@@ -106,6 +106,16 @@ impl RealHost {
         self.backups.keep(path, &mut file, size)
     }
 
+    /// Puts the file at `place`; a regular file that is there is kept first, anything else is left alone.
+    fn write_at(&self, place: &Place, path: &HostPath, file: &NewFile<'_>) -> Result<(), HostError> {
+        match stat_place(place, path)? {
+            None => {}
+            Some(stat) if stat.kind == Kind::File => self.keep(place, path)?,
+            Some(stat) => return Err(wrong_kind(path, stat.kind, "a regular file or nothing")),
+        }
+        replace(place, path, file)
+    }
+
     /// The place for a change that refuses the root itself.
     fn place(&self, path: &HostPath, manner: Manner, doing: &'static str) -> Result<Place, HostError> {
         if path.name().is_none() {
@@ -177,30 +187,13 @@ impl Host for RealHost {
 
     fn write(&mut self, path: &HostPath, file: &NewFile<'_>) -> Result<(), HostError> {
         let place = self.place(path, Manner::Making, "write")?;
-        match stat_place(&place, path)? {
-            None => {}
-            Some(stat) if stat.kind == Kind::File => self.keep(&place, path)?,
-            Some(stat) => return Err(wrong_kind(path, stat.kind, "a regular file or nothing")),
-        }
-        replace(&place, path, file)
+        self.write_at(&place, path, file)
     }
 
     fn make_dir(&mut self, path: &HostPath, access: &Access) -> Result<(), HostError> {
         let place = self.place(path, Manner::Making, "make")?;
-        match rustix::fs::mkdirat(&place.dir, &place.name, Mode::from_raw_mode(0o700)) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => {
-                let found = stat_place(&place, path)?.map_or(Kind::Directory, |s| s.kind);
-                return Err(wrong_kind(path, found, "nothing"));
-            }
-            Err(e) => return Err(refused("make", path, &e.into())),
-        }
         let access = Access { mode: Some(access.mode.unwrap_or(0o755)), ..*access };
-        let set = set_access(&place, path, &access);
-        if set.is_err() {
-            let _ = rustix::fs::unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR);
-        }
-        set
+        make_dir_at(&place, path, || set_access(&place, path, &access))
     }
 
     fn symlink(&mut self, path: &HostPath, to: &str) -> Result<(), HostError> {
@@ -318,6 +311,25 @@ fn open_file(place: &Place, path: &HostPath, doing: &'static str) -> Result<(Fil
         return Err(wrong_kind(path, Kind::Device, "a regular file"));
     }
     Ok((File::from(file), u64::try_from(raw.st_size).unwrap_or(0)))
+}
+
+/// Makes a folder that only root enters, and has `set` give it its owner and mode; it goes again if that fails.
+fn make_dir_at(
+    place: &Place,
+    path: &HostPath,
+    set: impl FnOnce() -> Result<(), HostError>,
+) -> Result<(), HostError> {
+    match rustix::fs::mkdirat(&place.dir, &place.name, Mode::from_raw_mode(0o700)) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => {
+            let found = stat_place(place, path)?.map_or(Kind::Directory, |s| s.kind);
+            return Err(wrong_kind(path, found, "nothing"));
+        }
+        Err(e) => return Err(refused("make", path, &e.into())),
+    }
+    set().inspect_err(|_| {
+        let _ = rustix::fs::unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR);
+    })
 }
 
 /// Puts the file at `place` in one step, in place of what is there.

@@ -6,12 +6,12 @@
 
 use std::os::fd::AsRawFd;
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RawMode, Uid};
+use rustix::fs::{FileType, Gid, Mode, OFlags, RawMode, Uid};
 use rustix::io::Errno;
 
 use super::errors::refused;
-use super::walk::{Manner, Place, must_find, stat_place};
-use super::{ACCESS, RealHost, replace, wrong_kind};
+use super::walk::{Manner, Place, must_find};
+use super::{ACCESS, RealHost, make_dir_at, wrong_kind};
 use crate::host::{Access, HostError, Kind, NewFile};
 use crate::path::HostPath;
 
@@ -26,29 +26,12 @@ impl RealHost {
 
     pub(super) fn put_for(&self, user: u32, path: &HostPath, file: &NewFile<'_>) -> Result<(), HostError> {
         let place = self.place_of(user, path, "write")?;
-        match stat_place(&place, path)? {
-            None => {}
-            Some(stat) if stat.kind == Kind::File => self.keep(&place, path)?,
-            Some(stat) => return Err(wrong_kind(path, stat.kind, "a regular file or nothing")),
-        }
-        replace(&place, path, file)
+        self.write_at(&place, path, file)
     }
 
     pub(super) fn folder_for(&self, user: u32, path: &HostPath, access: &Access) -> Result<(), HostError> {
         let place = self.place_of(user, path, "make")?;
-        match rustix::fs::mkdirat(&place.dir, &place.name, Mode::from_raw_mode(0o700)) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => {
-                let found = stat_place(&place, path)?.map_or(Kind::Directory, |s| s.kind);
-                return Err(wrong_kind(path, found, "nothing"));
-            }
-            Err(e) => return Err(refused("make", path, &e.into())),
-        }
-        let made = self.hand_over(&place, path, access);
-        if made.is_err() {
-            let _ = rustix::fs::unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR);
-        }
-        made
+        make_dir_at(&place, path, || self.hand_over(&place, path, access))
     }
 
     /// Gives the folder just made its owner and mode. Only an empty one of our own is given away: the user may
