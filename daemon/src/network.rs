@@ -205,34 +205,10 @@ impl Network {
 mod tests {
     use super::*;
     use crate::channel::Limits;
-    use crate::driver::{Driver, Ending, Trouble, World, clock::SteadyClock, queue};
+    use crate::driver::ear::{Ear, Nothing};
+    use crate::driver::{Driver, Ending, clock::SteadyClock, queue};
     use std::sync::mpsc;
-    use vigo_base::{Machine, Outbox, SecretKey, Time};
-    use vigo_node::io::{Output, StoreOp};
-
-    /// Passes every input on.
-    struct Ear(mpsc::Sender<Input>);
-
-    impl Machine for Ear {
-        type Input = Input;
-        type Output = Output;
-        fn handle(&mut self, _: Time, input: Input, _: &mut Outbox<Output>) {
-            let _ = self.0.send(input);
-        }
-        fn wake(&mut self, _: Time, _: &mut Outbox<Output>) {}
-        fn next_wake(&self) -> Option<Time> {
-            None
-        }
-    }
-
-    struct Nothing;
-
-    impl World for Nothing {
-        fn commit(&mut self, _: &[StoreOp]) -> Result<(), Trouble> {
-            Ok(())
-        }
-        fn perform(&mut self, _: Output) {}
-    }
+    use vigo_base::{Outbox, SecretKey};
 
     #[test]
     fn a_dial_is_told_under_the_name_that_was_given() {

@@ -5,38 +5,14 @@ use std::sync::mpsc;
 
 use super::*;
 use crate::channel::{Channel, Limits, Offer};
-use crate::driver::{Driver, Trouble, World, clock::SteadyClock, queue};
-use vigo_base::{Machine, Outbox, SecretKey};
-use vigo_node::io::{Output, StoreOp};
-
-/// Passes every input on.
-struct Hearer(mpsc::Sender<Input>);
-
-impl Machine for Hearer {
-    type Input = Input;
-    type Output = Output;
-    fn handle(&mut self, _: Time, input: Input, _: &mut Outbox<Output>) {
-        let _ = self.0.send(input);
-    }
-    fn wake(&mut self, _: Time, _: &mut Outbox<Output>) {}
-    fn next_wake(&self) -> Option<Time> {
-        None
-    }
-}
-
-struct Nothing;
-
-impl World for Nothing {
-    fn commit(&mut self, _: &[StoreOp]) -> Result<(), Trouble> {
-        Ok(())
-    }
-    fn perform(&mut self, _: Output) {}
-}
+use crate::driver::ear::{Ear, Nothing};
+use crate::driver::{Driver, clock::SteadyClock, queue};
+use vigo_base::{Outbox, SecretKey};
 
 fn node(runtime: &runtime::Runtime, port: u16) -> (Beacons, mpsc::Receiver<Input>, driver::Handle) {
     let (driver, inlet) = queue();
     let (hearer, heard) = mpsc::channel();
-    let driving = Driver::new(Hearer(hearer), Outbox::new(), Nothing, inlet, SteadyClock::start());
+    let driving = Driver::new(Ear(hearer), Outbox::new(), Nothing, inlet, SteadyClock::start());
     std::thread::spawn(move || driving.run());
     let only_loopback = Choice::Only(vec!["lo".into()]);
     (Beacons::start(runtime.handle(), &driver, only_loopback, port), heard, driver)

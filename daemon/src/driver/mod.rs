@@ -11,6 +11,8 @@
 //! and pushes back.
 
 pub mod clock;
+#[cfg(test)]
+pub(crate) mod ear;
 pub mod health;
 #[cfg(test)]
 mod tests;
