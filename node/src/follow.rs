@@ -249,7 +249,7 @@ impl Node {
         let bytes = match result {
             Ok(bytes) => bytes,
             Err(why) => {
-                let hash = self.hash_for(&op, &routes, at);
+                let hash = self.hash_for(&op, &routes);
                 if matches!(why, Failed::Local(_)) {
                     // The disk failed us, the blob may be whole: it is read again with the next chores. Whoever
                     // published may hold the only copy, and must not forget that it has it.
@@ -298,7 +298,7 @@ impl Node {
         }
     }
 
-    fn hash_for(&self, op: &Op, routes: &BlobRef, _at: Epoch) -> Hash {
+    fn hash_for(&self, op: &Op, routes: &BlobRef) -> Hash {
         match op {
             Op::Routes(_) => routes.hash,
             _ => self.own_policy(routes).map_or(routes.hash, |p| p.hash),

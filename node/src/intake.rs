@@ -369,7 +369,8 @@ impl Node {
     fn pass_on(&mut self, now: Time, from: Origin, record: &Record, out: &mut Out) {
         let for_all = is_for_all(record.space());
         let carried = self.gossip_on(now, from, record, out);
-        let frame: Arc<[u8]> = Frame::Push(vec![Bytes::from(record.bytes().to_vec())]).encode().into();
+        // Mostly gossip has carried it to everybody, and no frame is needed.
+        let mut frame: Option<Arc<[u8]>> = None;
         for session in self.sessions.values() {
             let holds = session.member().is_some() && (for_all || session.is_bolt());
             if holds
@@ -377,7 +378,8 @@ impl Node {
                 && session.key != record.author()
                 && !(carried && self.gossip.carries(now, &session.key))
             {
-                Node::send_bytes(session.conn, frame.clone(), out);
+                let push = || Frame::Push(vec![Bytes::from(record.bytes().to_vec())]).encode().into();
+                Node::send_bytes(session.conn, frame.get_or_insert_with(push).clone(), out);
             }
         }
     }
