@@ -206,18 +206,14 @@ impl Node {
         })
     }
 
+    /// Where a stranger may dial a member, as far as is known.
     fn addresses_of(&self, key: &PublicKey) -> Vec<String> {
         match *key == self.me {
             true => self.options.addresses.clone(),
-            false => self
-                .peers
-                .book()
-                .get(key)
-                .map(|e| {
-                    let told = e.places.iter().filter(|p| !p.address.is_scoped());
-                    told.map(|p| p.address.to_string()).collect()
-                })
-                .unwrap_or_default(),
+            false => {
+                let known = self.peers.book().get(key);
+                known.map(|e| e.told().map(ToString::to_string).collect()).unwrap_or_default()
+            }
         }
     }
 

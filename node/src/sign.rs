@@ -56,7 +56,8 @@ pub enum CannotSign {
     },
     /// Nobody could spend the invite.
     #[error(
-        "no bolt of this fleet can be reached at any address: set `listen:` or `announce:` on a bolt and start it"
+        "no bolt of this fleet has an address that a new machine could dial: on the network of a bolt run \
+         `vigo join --discover` there, which needs none; elsewhere set `listen:` or `announce:` on a bolt and restart it"
     )]
     NoBolts,
     /// A number out of bounds.

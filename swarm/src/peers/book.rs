@@ -119,6 +119,15 @@ impl Entry {
         self.places.get(turn).map(|p| &p.address)
     }
 
+    /// The addresses to tell a stranger who is to dial it: those that it names itself, those that somebody wrote
+    /// down, and the one that was dialed when it last connected. One that worked once and is not named any more
+    /// is where it was, and one that has a meaning on one machine only is nobody else's.
+    pub fn told(&self) -> impl Iterator<Item = &Address> {
+        let last = |p: &Place| p.good.is_some() && p.good == self.last_good;
+        let told = move |p: &&Place| p.own || p.pinned || last(p);
+        self.places.iter().filter(told).map(|p| &p.address).filter(|a| !a.is_scoped())
+    }
+
     fn add(&mut self, address: Address, source: Source) {
         let (pinned, own) = (source >= Source::Token, source == Source::Itself);
         if let Some(place) = self.places.iter_mut().find(|p| p.address == address) {

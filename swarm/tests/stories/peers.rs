@@ -203,6 +203,28 @@ fn who_does_not_listen_announces_no_address_and_samples_hold_only_the_proven() {
 }
 
 #[test]
+fn a_stranger_is_told_no_address_that_a_peer_has_left() {
+    let told = |peers: &Peers, n| -> Vec<String> {
+        peers.book().get(&key(n)).unwrap().told().map(ToString::to_string).collect()
+    };
+    let mut peers = view(Kind::Bolt);
+    peers.learn(Source::Itself, key(1), Kind::Bolt, vec![at(1)]);
+    settle(&mut peers, now(), &mut Links::new(), &nobody());
+    assert_eq!(told(&peers, 1), [at(1).to_string()], "it was dialed there and says so");
+    peers.learn(Source::Itself, key(1), Kind::Bolt, vec![]);
+    assert_eq!(told(&peers, 1), [at(1).to_string()], "nobody says so, but that is where it was dialed last");
+    // It is elsewhere: it comes to us, and names no address.
+    peers.connected(now().after(secs(60)), key(1), Kind::Bolt, Dialer::Them);
+    assert!(peers.book().get(&key(1)).unwrap().can_be_dialed(), "we may still try where it was");
+    assert_eq!(told(&peers, 1), [] as [String; 0]);
+    peers.learn(Source::Itself, key(1), Kind::Bolt, vec![at(2)]);
+    assert_eq!(told(&peers, 1), [at(2).to_string()]);
+    // What somebody wrote down is told, unless it has a meaning here only.
+    peers.learn(Source::File, key(3), Kind::Bolt, vec![at(3), "[fe80::1%2]:1531".parse().unwrap()]);
+    assert_eq!(told(&peers, 3), [at(3).to_string()]);
+}
+
+#[test]
 fn links_to_envoys_are_exchanged_slowly_and_replaced() {
     let (mut peers, mut links) = (knows(Kind::Envoy, 2, 30), Links::new());
     settle(&mut peers, now(), &mut links, &nobody());
