@@ -181,6 +181,7 @@ impl Fleet {
         }
         let Some(at) = arrives.filter(|_| self.net.reaches(ix, peer)) else { return };
         let delay = at.since(now);
+        self.meter.frame(frame);
         self.post(delay, peer, Input::Frame { conn: other, bytes: frame.to_vec() });
         if one_in(&mut self.dice, self.faults.replay) && matches!(Frame::decode(frame), Ok(Frame::Push(_))) {
             self.reach("replayed records");

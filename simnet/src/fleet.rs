@@ -22,6 +22,7 @@ use crate::faults::Faults;
 use crate::lan::Lans;
 use crate::machine::{Machine, Power};
 use crate::mesh::Mesh;
+use crate::meter::Meter;
 use crate::net::{NOTICE, Net, delay};
 use crate::world::World;
 
@@ -83,6 +84,7 @@ pub struct Fleet {
     pub(crate) plug: BTreeMap<Ix, u64>,
     pub(crate) faults: Faults,
     pub(crate) lans: Lans,
+    pub(crate) meter: Meter,
     /// How often each fault, and each branch worth naming, was really reached.
     pub reached: BTreeMap<&'static str, u64>,
 }
@@ -110,6 +112,7 @@ impl Fleet {
             plug: BTreeMap::new(),
             faults: Faults::default(),
             lans: Lans::default(),
+            meter: Meter::default(),
             reached: BTreeMap::new(),
         }
     }
@@ -349,7 +352,10 @@ impl Fleet {
             Output::Reply { id, reply } => drop(self.replies.insert(id.0, reply)),
             Output::Beacon { from, bytes, .. } => self.shout(ix, from, &bytes),
             Output::Inform(evidence) => self.machines[ix].hear(&evidence),
-            Output::Emit(event) => self.machines[ix].note(now, event),
+            Output::Emit(event) => {
+                self.meter.hears(now, ix, &event);
+                self.machines[ix].note(now, event);
+            }
         }
     }
 
@@ -453,6 +459,7 @@ impl Fleet {
             ),
             (Answer::Chunk { .. }, Some((index, hash))) => {
                 let bytes = self.machines[ix].chunk(&blob, index).filter(|b| Hash::of(b) == hash);
+                self.meter.bulk(bytes.as_ref().map_or(0, |bytes| bytes.len()));
                 let kept = bytes.map(|bytes| self.machines[by].keep_chunk(&blob, index, bytes));
                 Done::Chunk(kept.ok_or_else(|| Failed::BadContent("another chunk".into())))
             }

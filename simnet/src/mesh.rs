@@ -230,7 +230,9 @@ impl Fleet {
     }
 
     fn gossip_arrives(&mut self, to: Ix, from: Ix, bytes: Arc<[u8]>) {
-        if !self.mesh.is_new(to, Hash::of(&bytes)) {
+        let name = Hash::of(&bytes);
+        self.meter.gossip(name, &bytes);
+        if !self.mesh.is_new(to, name) {
             return self.reach("gossip came twice");
         }
         self.mesh.next += 1;

@@ -73,6 +73,7 @@ impl Fleet {
     pub fn restart_joined(&mut self, ix: Ix) {
         self.kill(ix);
         self.machines[ix].join = None;
+        self.meter.joined(self.world.now(), ix);
         self.start(ix);
     }
 

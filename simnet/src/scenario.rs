@@ -17,7 +17,7 @@ use vigo_node::spanner::{Grant, NodeKind, Right};
 use crate::faults::Faults;
 use crate::machine::Power;
 use crate::model::Model;
-use crate::{Fleet, Ix};
+use crate::{Figures, Fleet, Ix};
 
 mod check;
 mod deeds;
@@ -58,6 +58,8 @@ pub struct Outcome {
     pub settled: Micros,
     /// How often each fault and branch was reached.
     pub reached: BTreeMap<&'static str, u64>,
+    /// How fast it was and what it cost.
+    pub figures: Figures,
 }
 
 /// A promise that did not hold.
@@ -138,6 +140,8 @@ impl Scenario {
             return Err(self.broken("a fleet at rest", "the second operator was not admitted".into()));
         }
         self.fleet.elapse(secs(8));
+        let (now, members) = (self.fleet.now(), self.members.clone());
+        self.fleet.meter.begin(now, members);
         for step in 0..self.size.steps {
             self.step();
             let pause = millis(20) + self.dice.below(self.size.pause);
@@ -158,7 +162,9 @@ impl Scenario {
         let lasted = self.fleet.now().since(began);
         let nodes = self.members.len();
         let (trace, events) = (self.fleet.trace(), self.fleet.events());
-        Ok(Outcome { trace, events, nodes, lasted, settled, reached: self.fleet.reached })
+        let mut figures = self.fleet.meter.figures(nodes);
+        figures.settle.add(settled);
+        Ok(Outcome { trace, events, nodes, lasted, settled, reached: self.fleet.reached, figures })
     }
 
     pub(crate) fn broken(&mut self, promise: &'static str, what: String) -> Broken {
