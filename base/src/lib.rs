@@ -19,7 +19,7 @@
 //! ```
 //!
 //! What this crate never does: read a clock, draw randomness from the system, open a file or a socket, or
-//! keep state between calls.
+//! keep state between calls; but for the number of a wrong line that a test chose, under the feature `planted`.
 
 pub mod codec;
 pub mod dice;
@@ -28,6 +28,8 @@ pub mod key;
 pub mod limits;
 pub mod machine;
 pub mod name;
+#[cfg(feature = "planted")]
+pub mod planted;
 mod spelled;
 pub mod target;
 pub mod text;
@@ -40,3 +42,24 @@ pub use machine::{Machine, Outbox};
 pub use name::{BadName, Hostname};
 pub use target::{BadTarget, Rank, Subject, Target};
 pub use time::{Clock, Stamp, Time};
+
+/// Whether wrong lines are compiled in: `daemon` refuses to be built with them.
+pub const PLANTED: bool = cfg!(feature = "planted");
+
+/// Whether the wrong line of this number is to be taken: never, for this was built without the feature `planted`.
+#[cfg(not(feature = "planted"))]
+#[macro_export]
+macro_rules! planted {
+    ($number:literal) => {
+        false
+    };
+}
+
+/// Whether the wrong line of this number is to be taken: if a test chose it on this thread, see [`planted::with`].
+#[cfg(feature = "planted")]
+#[macro_export]
+macro_rules! planted {
+    ($number:literal) => {
+        $crate::planted::chosen($number)
+    };
+}

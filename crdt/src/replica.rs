@@ -11,7 +11,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vigo_base::{Hash, PublicKey, limits};
+use vigo_base::{Hash, PublicKey, limits, planted};
 
 use crate::reconcile::Sealed;
 use crate::record::Record;
@@ -183,7 +183,9 @@ impl Replica {
         let Some(set) = self.spaces.get_mut(space) else { return };
         if let Some(held) = set.held.get_mut(key).filter(|held| held.offered != offered) {
             held.offered = offered;
-            set.sealed.take();
+            if !planted!(8) {
+                set.sealed.take();
+            }
         }
     }
 

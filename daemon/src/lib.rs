@@ -62,6 +62,11 @@ pub mod store;
 pub mod trace;
 pub mod world;
 
+const _: () = assert!(
+    !vigo_base::PLANTED,
+    "the feature `planted` plants wrong lines in the logic for simnet/tests/planted: nothing that ships is built with it"
+);
+
 // What programs around this one need of it, so that they depend on this crate alone.
 pub use vigo_executors as executors;
 pub use vigo_node as node;

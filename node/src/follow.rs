@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
-use vigo_base::{Hash, Time, time};
+use vigo_base::{Hash, Time, planted, time};
 use vigo_content::config::{Epoch, Published, RouteTable};
 use vigo_content::settings::SettingsView;
 use vigo_content::status::{Run, RunStep, Tally};
@@ -173,7 +173,11 @@ impl Node {
     /// The publish to run: the head, unless it lies below the floor.
     fn target(&self) -> Option<&Published> {
         let head = self.config.head()?;
-        (self.following.floor.is_none_or(|floor| head.at >= floor)).then_some(head)
+        let reaches = |floor: Epoch| match planted!(7) {
+            true => head.at.epoch > floor.epoch || head.at == floor,
+            false => head.at >= floor,
+        };
+        self.following.floor.is_none_or(reaches).then_some(head)
     }
 
     /// Begins whatever comes next.

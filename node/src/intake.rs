@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use vigo_base::{Hash, PublicKey, SpannerId, Time, limits, time};
+use vigo_base::{Hash, PublicKey, SpannerId, Time, limits, planted, time};
 use vigo_crdt::replica::{Form, Refusal};
 use vigo_crdt::{Record, Space, Statement, Unverified, Verdict, log, register};
 use vigo_spanner::spend::{FORK, SPEND, STATEMENT};
@@ -410,7 +410,8 @@ impl Node {
         for record in records {
             let bytes = record.bytes();
             if !batch.is_empty()
-                && (size + bytes.len() > limits::FRAME_BYTES / 2 || batch.len() >= limits::PUSH_RECORDS)
+                && (size + bytes.len() > limits::FRAME_BYTES / 2
+                    || batch.len() == limits::PUSH_RECORDS && !planted!(3))
             {
                 self.send(conn, &Frame::Push(std::mem::take(&mut batch)), out);
                 size = 0;

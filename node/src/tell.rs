@@ -3,7 +3,7 @@
 //! A register is written for the bolts; a listing is made from the registers a bolt holds. The three axes stay
 //! apart. What others reported is data: whoever prints it escapes it.
 
-use vigo_base::{PublicKey, Time, text};
+use vigo_base::{PublicKey, Time, planted, text};
 use vigo_content::status::{
     Drift, Failure, PRESENCE, Presence, RUN, Run, TRAITS, Traits, drift, failure, offline_after,
 };
@@ -35,7 +35,9 @@ impl Node {
 
     pub(crate) fn tell_run(&mut self, now: Time, run: &Run, out: &mut Out) {
         let value = run.encode();
-        self.keep(meta::RUN, value.clone(), out);
+        if !planted!(5) {
+            self.keep(meta::RUN, value.clone(), out);
+        }
         self.tell(now, RUN, &value, out);
     }
 

@@ -14,6 +14,7 @@ mod manifests;
 mod names;
 mod paths;
 mod placement;
+mod planted;
 mod scan;
 mod scripts;
 mod tree;

@@ -12,6 +12,9 @@ use crate::{Breach, expect_none};
 /// The crates that hold logic without IO.
 pub const PURE: [&str; 8] = ["base", "crdt", "spanner", "swarm", "content", "stacks", "node", "simnet"];
 
+/// Which wrong line a test chose, kept for a thread. No program has it in: see `planted.rs` beside this file.
+const PLANTED: &str = "base/src/planted.rs";
+
 /// Instead of printing and reading a terminal.
 const PRINTS: &str = "return data, or emit an event: cli and daemon print";
 
@@ -64,6 +67,7 @@ fn breaches(files: &[File]) -> Vec<Breach> {
     let sources: Vec<(&File, Vec<Token>, Vec<String>)> = files
         .iter()
         .filter(|f| f.path.split_once('/').is_some_and(|(krate, rest)| PURE.contains(&krate) && ships(rest)))
+        .filter(|f| f.path != PLANTED)
         .map(|f| {
             let (kept, test_files) = without_tests(&tokens(&code_only(&f.text)));
             (f, kept, test_files)

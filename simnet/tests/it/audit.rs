@@ -142,7 +142,7 @@ fn goes_on(fleet: &mut Fleet) {
 }
 
 #[test]
-fn an_edited_entry_is_found() {
+pub(crate) fn an_edited_entry_is_found() {
     twice(1401, |seed| {
         let mut fleet = busy(seed);
         let what = tampered(&mut fleet, |disk, key, spanner| {
@@ -158,7 +158,7 @@ fn an_edited_entry_is_found() {
 }
 
 #[test]
-fn an_entry_that_was_bent_without_the_key_is_found() {
+pub(crate) fn an_entry_that_was_bent_without_the_key_is_found() {
     twice(1402, |seed| {
         let mut fleet = busy(seed);
         let what = tampered(&mut fleet, |disk, key, _| {
@@ -176,7 +176,7 @@ fn an_entry_that_was_bent_without_the_key_is_found() {
 }
 
 #[test]
-fn a_dropped_entry_is_found() {
+pub(crate) fn a_dropped_entry_is_found() {
     twice(1403, |seed| {
         let mut fleet = busy(seed);
         let what = tampered(&mut fleet, |disk, key, _| {
@@ -190,7 +190,7 @@ fn a_dropped_entry_is_found() {
 }
 
 #[test]
-fn entries_in_another_order_are_found() {
+pub(crate) fn entries_in_another_order_are_found() {
     twice(1404, |seed| {
         let mut fleet = busy(seed);
         let what = tampered(&mut fleet, |disk, key, spanner| {
@@ -208,7 +208,7 @@ fn entries_in_another_order_are_found() {
 }
 
 #[test]
-fn a_log_that_was_cut_is_found() {
+pub(crate) fn a_log_that_was_cut_is_found() {
     twice(1405, |seed| {
         let mut fleet = busy(seed);
         let what = tampered(&mut fleet, |disk, key, _| {
@@ -223,7 +223,7 @@ fn a_log_that_was_cut_is_found() {
 }
 
 #[test]
-fn a_disk_rolled_back_is_found() {
+pub(crate) fn a_disk_rolled_back_is_found() {
     twice(1406, |seed| {
         let (mut fleet, _) = fleet(seed, 3, 1);
         publish(&mut fleet, BAD, "one");
@@ -243,7 +243,7 @@ fn a_disk_rolled_back_is_found() {
 }
 
 #[test]
-fn two_histories_for_two_peers_are_found() {
+pub(crate) fn two_histories_for_two_peers_are_found() {
     twice(1407, |seed| {
         let mut fleet = busy(seed);
         all_intact(&mut fleet, &[0, 1, 2]);
@@ -278,7 +278,7 @@ fn two_histories_for_two_peers_are_found() {
 }
 
 #[test]
-fn anchors_tell_of_what_was_taken_from_every_disk() {
+pub(crate) fn anchors_tell_of_what_was_taken_from_every_disk() {
     twice(1412, |seed| {
         let mut fleet = busy(seed);
         let (bad, cut) = (fleet.secret(BAD), own(&fleet.machine(BAD).disk, &fleet.secret(BAD)));
@@ -306,7 +306,7 @@ fn anchors_tell_of_what_was_taken_from_every_disk() {
 }
 
 #[test]
-fn restarts_and_partitions_raise_no_alarm() {
+pub(crate) fn restarts_and_partitions_raise_no_alarm() {
     twice(1408, |seed| {
         let mut fleet = busy(seed);
         for round in 0..6 {
@@ -332,7 +332,7 @@ fn restarts_and_partitions_raise_no_alarm() {
 }
 
 #[test]
-fn what_is_done_is_written_down_once_by_every_bolt() {
+pub(crate) fn what_is_done_is_written_down_once_by_every_bolt() {
     twice(1409, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 2);
         let at = publish(&mut fleet, 0, "hello");
@@ -377,7 +377,7 @@ fn what_is_done_is_written_down_once_by_every_bolt() {
 }
 
 #[test]
-fn who_knocks_for_ever_does_not_fill_a_log() {
+pub(crate) fn who_knocks_for_ever_does_not_fill_a_log() {
     twice(1410, |seed| {
         let (mut fleet, all) = fleet(seed, 1, 1);
         let gone = fleet.key(all[1]);
@@ -402,7 +402,7 @@ fn who_knocks_for_ever_does_not_fill_a_log() {
 }
 
 #[test]
-fn an_old_bolt_that_never_returns_keeps_its_log_and_a_new_one_gets_it() {
+pub(crate) fn an_old_bolt_that_never_returns_keeps_its_log_and_a_new_one_gets_it() {
     twice(1411, |seed| {
         let mut fleet = busy(seed);
         let gone = fleet.key(2);

@@ -195,7 +195,7 @@ fn states(rows: &[Row]) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn rings_of_revokes_end_alike_on_all_nodes_in_all_orders() {
+pub(crate) fn rings_of_revokes_end_alike_on_all_nodes_in_all_orders() {
     let rows = Orders::rings(20).in_all_orders();
     let mut found = states(&rows);
     found.sort_unstable();
@@ -204,7 +204,7 @@ fn rings_of_revokes_end_alike_on_all_nodes_in_all_orders() {
 }
 
 #[test]
-fn a_thief_ends_alike_on_all_nodes_in_all_orders() {
+pub(crate) fn a_thief_ends_alike_on_all_nodes_in_all_orders() {
     let rows = Orders::thief(21).in_all_orders();
     let mut found = states(&rows);
     found.sort_unstable();
@@ -217,7 +217,7 @@ fn a_thief_ends_alike_on_all_nodes_in_all_orders() {
 }
 
 #[test]
-fn a_revoked_operators_publishes_count_as_far_as_the_revoker_knew() {
+pub(crate) fn a_revoked_operators_publishes_count_as_far_as_the_revoker_knew() {
     twice(22, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 4);
         let bob = key(50);
@@ -244,7 +244,7 @@ fn a_revoked_operators_publishes_count_as_far_as_the_revoker_knew() {
 }
 
 #[test]
-fn the_second_bolt_is_the_firsts_equal() {
+pub(crate) fn the_second_bolt_is_the_firsts_equal() {
     twice(23, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 2);
         fleet.kill(0);
@@ -272,7 +272,7 @@ fn the_second_bolt_is_the_firsts_equal() {
 }
 
 #[test]
-fn asking_at_one_bolt_and_approved_at_another() {
+pub(crate) fn asking_at_one_bolt_and_approved_at_another() {
     twice(24, |seed| {
         let (mut fleet, _) = fleet(seed, 2, 0);
         let asker = fleet.add("web01");
@@ -303,7 +303,7 @@ fn asking_at_one_bolt_and_approved_at_another() {
 }
 
 #[test]
-fn a_setting_changes_how_often_everyone_converges() {
+pub(crate) fn a_setting_changes_how_often_everyone_converges() {
     twice(25, |seed| {
         let mut fleet = Fleet::new(seed);
         let mut all = vec![fleet.found("bolt1")];
@@ -382,7 +382,7 @@ fn one_is_suspended(fleet: &mut Fleet, new: [Ix; 2]) {
 }
 
 #[test]
-fn a_name_taken_in_two_partitions_is_one_machines_everywhere() {
+pub(crate) fn a_name_taken_in_two_partitions_is_one_machines_everywhere() {
     twice(26, |seed| {
         let (mut fleet, new) = both_let_in(seed, 5, ["web01", "web01"]);
         one_is_suspended(&mut fleet, new);
@@ -391,7 +391,7 @@ fn a_name_taken_in_two_partitions_is_one_machines_everywhere() {
 }
 
 #[test]
-fn an_invite_used_up_in_two_partitions_lets_one_in_everywhere() {
+pub(crate) fn an_invite_used_up_in_two_partitions_lets_one_in_everywhere() {
     twice(27, |seed| {
         let (mut fleet, new) = both_let_in(seed, 1, ["web01", "web02"]);
         one_is_suspended(&mut fleet, new);
@@ -400,7 +400,7 @@ fn an_invite_used_up_in_two_partitions_lets_one_in_everywhere() {
 }
 
 #[test]
-fn a_restored_bolt_learns_whom_the_lost_one_let_in_and_they_outlive_it() {
+pub(crate) fn a_restored_bolt_learns_whom_the_lost_one_let_in_and_they_outlive_it() {
     twice(31, |seed| {
         let (mut fleet, all) = fleet(seed, 1, 4);
         let first = publish(&mut fleet, 0, "first");

@@ -54,7 +54,7 @@ fn spread(fleet: &mut Fleet, all: &[Ix], value: u64, limit: u64) -> Option<u64> 
 }
 
 #[test]
-fn every_session_gets_its_link_and_a_setting_is_everywhere_at_once() {
+pub(crate) fn every_session_gets_its_link_and_a_setting_is_everywhere_at_once() {
     let (mut fleet, all) = fleet(1, true);
     assert_eq!(links(&fleet, &all), sessions(&fleet, &all), "one link to a session");
     let mut took: Vec<u64> = Vec::new();
@@ -71,7 +71,7 @@ fn every_session_gets_its_link_and_a_setting_is_everywhere_at_once() {
 }
 
 #[test]
-fn what_gossip_loses_reconciliation_brings_and_without_gossip_all_comes_too() {
+pub(crate) fn what_gossip_loses_reconciliation_brings_and_without_gossip_all_comes_too() {
     for gossip in [true, false] {
         let (mut fleet, all) = fleet(2, gossip);
         // Far more at once than queues hold.
@@ -85,7 +85,7 @@ fn what_gossip_loses_reconciliation_brings_and_without_gossip_all_comes_too() {
 }
 
 #[test]
-fn links_come_back_after_cuts_and_crashes() {
+pub(crate) fn links_come_back_after_cuts_and_crashes() {
     let (mut fleet, all) = fleet(3, true);
     for round in 0..4 {
         let (left, right) = all.split_at(5 + round);
@@ -102,7 +102,7 @@ fn links_come_back_after_cuts_and_crashes() {
 }
 
 #[test]
-fn a_node_that_only_dials_out_takes_part() {
+pub(crate) fn a_node_that_only_dials_out_takes_part() {
     let mut fleet = Fleet::new(4);
     let mut all = vec![fleet.found("bolt1"), fleet.join(0, "bolt2", NodeKind::Bolt)];
     let token = fleet.invite(0, "web01", NodeKind::Envoy);
@@ -122,7 +122,7 @@ fn a_node_that_only_dials_out_takes_part() {
 }
 
 #[test]
-fn strangers_and_the_revoked_are_cut() {
+pub(crate) fn strangers_and_the_revoked_are_cut() {
     let (mut fleet, all) = fleet(5, true);
     let stranger = fleet.add("stranger");
     fleet.machine_mut(stranger).inbox = Some(Vec::new());
@@ -143,7 +143,7 @@ fn strangers_and_the_revoked_are_cut() {
 }
 
 #[test]
-fn one_seed_tells_one_story() {
+pub(crate) fn one_seed_tells_one_story() {
     let tell = || {
         let (mut fleet, all) = fleet(6, true);
         spread(&mut fleet, &all, 60, mins(1));

@@ -16,7 +16,7 @@ fn is_cut_off(fleet: &Fleet, ix: Ix) -> bool {
 }
 
 #[test]
-fn a_member_that_floods_with_frames_is_cut_off() {
+pub(crate) fn a_member_that_floods_with_frames_is_cut_off() {
     twice(30, |seed| {
         let (mut fleet, all) = fleet(seed, 1, 4);
         let bad = all[4];
@@ -43,7 +43,7 @@ fn a_member_that_floods_with_frames_is_cut_off() {
 }
 
 #[test]
-fn a_member_that_floods_with_records_fills_nobody() {
+pub(crate) fn a_member_that_floods_with_records_fills_nobody() {
     twice(31, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 3);
         let bad = all[4];
@@ -68,7 +68,7 @@ fn a_member_that_floods_with_records_fills_nobody() {
 }
 
 #[test]
-fn what_one_bolt_withholds_comes_from_others() {
+pub(crate) fn what_one_bolt_withholds_comes_from_others() {
     twice(32, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 3);
         let (bolt, web) = (all[1], all[2]);
@@ -90,7 +90,7 @@ fn what_one_bolt_withholds_comes_from_others() {
 }
 
 #[test]
-fn rotten_chunks_of_one_member_do_not_stop_the_others() {
+pub(crate) fn rotten_chunks_of_one_member_do_not_stop_the_others() {
     twice(33, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 4);
         for liar in [all[1], all[3]] {

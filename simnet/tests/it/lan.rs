@@ -32,7 +32,7 @@ fn alone(fleet: &Fleet, all: &[Ix]) -> Vec<Ix> {
 }
 
 #[test]
-fn ten_nodes_that_know_no_address_find_each_other() {
+pub(crate) fn ten_nodes_that_know_no_address_find_each_other() {
     twice(41, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 8);
         fleet.lose_beacons(5);
@@ -52,7 +52,7 @@ fn ten_nodes_that_know_no_address_find_each_other() {
 }
 
 #[test]
-fn without_beacons_they_stay_alone() {
+pub(crate) fn without_beacons_they_stay_alone() {
     let (mut fleet, all) = fleet(42, 2, 3);
     all.iter().for_each(|ix| fleet.kill(*ix));
     for ix in &all {
@@ -64,7 +64,7 @@ fn without_beacons_they_stay_alone() {
 }
 
 #[test]
-fn a_fleet_setting_switches_beacons_off() {
+pub(crate) fn a_fleet_setting_switches_beacons_off() {
     let (mut fleet, all) = fleet(43, 1, 3);
     let signer = fleet.signer(0, &fleet.operator.clone());
     let off = signer.set("beacon.enabled", Some(&false.into())).expect("it may be set");
@@ -77,7 +77,7 @@ fn a_fleet_setting_switches_beacons_off() {
 }
 
 #[test]
-fn two_fleets_on_one_lan_do_not_mix() {
+pub(crate) fn two_fleets_on_one_lan_do_not_mix() {
     twice(44, |seed| {
         let (mut fleet, ours) = fleet(seed, 1, 3);
         let theirs_bolt = fleet.found("other");
@@ -108,7 +108,7 @@ fn two_fleets_on_one_lan_do_not_mix() {
 }
 
 #[test]
-fn a_node_that_only_dials_asks_and_is_answered() {
+pub(crate) fn a_node_that_only_dials_asks_and_is_answered() {
     let (mut fleet, all) = fleet(45, 1, 2);
     fleet.kill(all[2]);
     fleet.only_dials(all[2]);
@@ -122,7 +122,7 @@ fn a_node_that_only_dials_asks_and_is_answered() {
 }
 
 #[test]
-fn an_interface_that_comes_later_is_spoken_on_at_once() {
+pub(crate) fn an_interface_that_comes_later_is_spoken_on_at_once() {
     let (mut fleet, all) = fleet(46, 1, 2);
     let late = all[2];
     // Nobody knows where it is, either.
@@ -183,7 +183,7 @@ fn attacked(name: &str, allowed: usize, worst: impl Fn(&mut Fleet, u64, SpannerI
 }
 
 #[test]
-fn a_victim_that_beacons_name_is_dialed_once_a_minute() {
+pub(crate) fn a_victim_that_beacons_name_is_dialed_once_a_minute() {
     let victim: SocketAddr = "10.99.9.9:1531".parse().unwrap();
     attacked("many keys", 1, |fleet, tick, spanner| {
         let key = SecretKey::from_seed(Hash::of(&tick.to_be_bytes()).0);
@@ -219,7 +219,7 @@ fn told(fleet: &Fleet, ix: Ix, which: impl Fn(&Event) -> bool) -> Option<String>
 }
 
 #[test]
-fn a_machine_finds_the_fleet_on_its_lan_and_asks_to_join() {
+pub(crate) fn a_machine_finds_the_fleet_on_its_lan_and_asks_to_join() {
     twice(48, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 1);
         all.iter().for_each(|ix| fleet.plug_in(*ix, LAN));
@@ -236,7 +236,7 @@ fn a_machine_finds_the_fleet_on_its_lan_and_asks_to_join() {
 }
 
 #[test]
-fn of_several_fleets_none_is_chosen_and_none_is_an_answer_too() {
+pub(crate) fn of_several_fleets_none_is_chosen_and_none_is_an_answer_too() {
     let (mut fleet, all) = fleet(49, 1, 0);
     let alone = looks(&mut fleet, "new0", None);
     fleet.elapse(secs(10));
@@ -262,7 +262,7 @@ fn of_several_fleets_none_is_chosen_and_none_is_an_answer_too() {
 }
 
 #[test]
-fn machines_that_all_moved_while_they_were_off_find_each_other_although_their_books_are_wrong() {
+pub(crate) fn machines_that_all_moved_while_they_were_off_find_each_other_although_their_books_are_wrong() {
     let (mut fleet, all) = fleet(50, 2, 4);
     all.iter().for_each(|ix| fleet.kill(*ix));
     fleet.elapse(secs(60));

@@ -72,17 +72,17 @@ fn at_every_output(who: Ix, at_least: u64) {
 }
 
 #[test]
-fn a_bolt_loses_power_at_every_output() {
+pub(crate) fn a_bolt_loses_power_at_every_output() {
     at_every_output(0, 30);
 }
 
 #[test]
-fn an_envoy_loses_power_at_every_output() {
+pub(crate) fn an_envoy_loses_power_at_every_output() {
     at_every_output(1, 30);
 }
 
 #[test]
-fn a_bolt_with_an_old_disk_forgets_nobody() {
+pub(crate) fn a_bolt_with_an_old_disk_forgets_nobody() {
     twice(42, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 1);
         let old = fleet.machine(1).disk.clone();
@@ -110,7 +110,7 @@ fn a_bolt_with_an_old_disk_forgets_nobody() {
 }
 
 #[test]
-fn a_bolt_with_an_old_disk_that_meets_an_envoy_first_is_no_clone() {
+pub(crate) fn a_bolt_with_an_old_disk_that_meets_an_envoy_first_is_no_clone() {
     twice(49, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 2);
         fleet.elapse(mins(2));
@@ -135,7 +135,7 @@ fn a_bolt_with_an_old_disk_that_meets_an_envoy_first_is_no_clone() {
 }
 
 #[test]
-fn what_was_run_is_not_undone_when_a_record_rots() {
+pub(crate) fn what_was_run_is_not_undone_when_a_record_rots() {
     twice(43, |seed| {
         let (mut fleet, all) = fleet(seed, 1, 2);
         let first = publish(&mut fleet, 0, "first");
@@ -163,7 +163,7 @@ fn what_was_run_is_not_undone_when_a_record_rots() {
 }
 
 #[test]
-fn a_publisher_keeps_what_no_bolt_holds_yet() {
+pub(crate) fn a_publisher_keeps_what_no_bolt_holds_yet() {
     twice(44, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 2);
         let web = all[2];
@@ -188,7 +188,7 @@ fn a_publisher_keeps_what_no_bolt_holds_yet() {
 }
 
 #[test]
-fn a_machine_that_comes_back_in_1970_dials_again() {
+pub(crate) fn a_machine_that_comes_back_in_1970_dials_again() {
     twice(45, |seed| {
         let mut fleet = Fleet::new(seed);
         fleet.found("bolt1");

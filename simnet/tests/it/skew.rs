@@ -16,7 +16,7 @@ fn lines(fleet: &Fleet, ix: Ix) -> usize {
 }
 
 #[test]
-fn a_wrong_clock_is_warned_of_until_it_is_right() {
+pub(crate) fn a_wrong_clock_is_warned_of_until_it_is_right() {
     twice(31, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 4);
         fleet.elapse(mins(2));
@@ -53,7 +53,7 @@ fn a_wrong_clock_is_warned_of_until_it_is_right() {
 }
 
 #[test]
-fn others_that_are_set_right_are_believed_at_their_next_ping() {
+pub(crate) fn others_that_are_set_right_are_believed_at_their_next_ping() {
     twice(32, |seed| {
         let (mut fleet, all) = fleet(seed, 1, 2);
         all[1..].iter().for_each(|ix| fleet.set_wall_clock(*ix, hours(1) as i64));

@@ -40,7 +40,7 @@ pub(crate) fn all_run(fleet: &Fleet, who: &[Ix], at: Epoch) -> bool {
 }
 
 #[test]
-fn ten_nodes_converge_on_a_publish() {
+pub(crate) fn ten_nodes_converge_on_a_publish() {
     twice(1, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 8);
         let at = publish(&mut fleet, 0, "hello");
@@ -54,7 +54,7 @@ fn ten_nodes_converge_on_a_publish() {
 }
 
 #[test]
-fn drift_is_put_back_by_the_next_run() {
+pub(crate) fn drift_is_put_back_by_the_next_run() {
     twice(2, |seed| {
         let (mut fleet, all) = fleet(seed, 1, 2);
         let at = publish(&mut fleet, 0, "hello");
@@ -67,7 +67,7 @@ fn drift_is_put_back_by_the_next_run() {
 }
 
 #[test]
-fn a_partition_heals_and_a_fork_of_epochs_has_one_winner() {
+pub(crate) fn a_partition_heals_and_a_fork_of_epochs_has_one_winner() {
     twice(3, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 6);
         let base = publish(&mut fleet, 0, "base");
@@ -98,7 +98,7 @@ fn a_partition_heals_and_a_fork_of_epochs_has_one_winner() {
 }
 
 #[test]
-fn a_late_node_catches_up_from_peers_while_every_bolt_is_down() {
+pub(crate) fn a_late_node_catches_up_from_peers_while_every_bolt_is_down() {
     twice(4, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 5);
         let late = all[6];
@@ -122,7 +122,7 @@ fn a_late_node_catches_up_from_peers_while_every_bolt_is_down() {
 }
 
 #[test]
-fn a_node_asleep_for_a_year_comes_back() {
+pub(crate) fn a_node_asleep_for_a_year_comes_back() {
     twice(5, |seed| {
         let (mut fleet, all) = fleet(seed, 1, 2);
         let first = publish(&mut fleet, 0, "first");
@@ -149,7 +149,7 @@ fn a_node_asleep_for_a_year_comes_back() {
 }
 
 #[test]
-fn a_cloned_node_is_suspended() {
+pub(crate) fn a_cloned_node_is_suspended() {
     twice(6, |seed| {
         let (mut fleet, all) = fleet(seed, 1, 2);
         let first = publish(&mut fleet, 0, "first");
@@ -172,7 +172,7 @@ fn a_cloned_node_is_suspended() {
 }
 
 #[test]
-fn a_revoked_node_is_cut_off_and_learns_why() {
+pub(crate) fn a_revoked_node_is_cut_off_and_learns_why() {
     twice(7, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 3);
         let first = publish(&mut fleet, 0, "first");
@@ -189,7 +189,7 @@ fn a_revoked_node_is_cut_off_and_learns_why() {
 }
 
 #[test]
-fn one_that_only_dials_is_served_through_bolts_and_serves_through_them() {
+pub(crate) fn one_that_only_dials_is_served_through_bolts_and_serves_through_them() {
     twice(8, |seed| {
         let mut fleet = Fleet::new(seed);
         fleet.found("bolt1");
@@ -218,7 +218,7 @@ fn one_that_only_dials_is_served_through_bolts_and_serves_through_them() {
 }
 
 #[test]
-fn a_node_with_an_old_disk_does_not_fork_itself() {
+pub(crate) fn a_node_with_an_old_disk_does_not_fork_itself() {
     twice(9, |seed| {
         let (mut fleet, all) = fleet(seed, 1, 2);
         let disk = fleet.machine(all[1]).disk.clone();
@@ -238,6 +238,6 @@ fn a_node_with_an_old_disk_does_not_fork_itself() {
 }
 
 #[test]
-fn time_begins_where_it_is_said_to() {
+pub(crate) fn time_begins_where_it_is_said_to() {
     assert_eq!(Fleet::new(1).now(), Time(1_767_225_600_000_000));
 }

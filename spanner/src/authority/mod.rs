@@ -23,7 +23,7 @@ mod past;
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
-use vigo_base::{Hash, Hostname, PublicKey, SpannerId, Time};
+use vigo_base::{Hash, Hostname, PublicKey, SpannerId, Time, planted};
 use vigo_crdt::statement::AFTER;
 use vigo_crdt::{Draft, Space};
 
@@ -400,7 +400,7 @@ impl Authority {
 
     pub(crate) fn reaching(&self, key: &PublicKey, depth: usize) -> impl Iterator<Item = &Revocation> {
         let named = self.revoked.get(key).into_iter().flatten();
-        named.filter_map(|id| self.revocations.get(id)).filter(move |r| r.depth < depth)
+        named.filter_map(|id| self.revocations.get(id)).filter(move |r| r.depth < depth || planted!(2))
     }
 
     /// Who revoked this key, if somebody did: an operator or a bolt where it stands, and any other key (an
@@ -471,7 +471,7 @@ impl Authority {
     }
 
     pub(crate) fn is_kept(&self, id: &Hash, revoke_depth: usize) -> bool {
-        self.kept.get(id).is_some_and(|depth| *depth <= revoke_depth)
+        self.kept.get(id).is_some_and(|depth| *depth <= revoke_depth || planted!(10))
     }
 
     pub(crate) fn settled_bolts(&self) -> &Settlement {

@@ -21,7 +21,7 @@ mod share;
 use std::collections::{BTreeMap, BTreeSet};
 
 use vigo_base::time::secs;
-use vigo_base::{Dice, Hash, Machine, Outbox, Time, limits};
+use vigo_base::{Dice, Hash, Machine, Outbox, Time, limits, planted};
 
 use self::fetch::{BAD, BadStart, Fetch, Phase};
 use self::line::Line;
@@ -357,7 +357,7 @@ impl Exchange {
     fn drop_conn(&mut self, conn: ConnId, out: &mut Outbox<Act>) {
         let ops: Vec<OpId> = self.ops.iter().filter(|(_, op)| op.conn == conn).map(|(id, _)| *id).collect();
         for id in ops {
-            self.give_back(id);
+            let _ = if planted!(6) { self.end(id) } else { self.give_back(id) };
             out.push(Act::Cancel(id));
         }
         self.candidates.remove(&conn);

@@ -1,0 +1,122 @@
+//! The table of planted faults: one wrong line each, in the logic that ships.
+//!
+//! A line reads `planted!(N)` in the file that the table names; `tests/tidy/planted.rs` sees to it that lines and table
+//! agree. A fault changes what a node does: one that no test could ever tell from the right line does not belong here.
+
+/// One wrong line.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    /// The number in `planted!(N)`.
+    pub number: u32,
+    /// What it is called in listings.
+    pub name: &'static str,
+    /// The file it stands in, from the root of the tree.
+    pub place: &'static str,
+    /// What the line does wrong.
+    pub wrong: &'static str,
+    /// What is tried first: a seed of a life or the name of a story. It saves time and proves nothing.
+    pub hint: Hint,
+}
+
+/// What is tried first against a fault.
+#[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "each kind is there for whoever writes the next row")]
+pub enum Hint {
+    /// Nothing in particular.
+    None,
+    /// The life from this seed.
+    Seed(u64),
+    /// The story of this name.
+    Story(&'static str),
+}
+
+/// How many there are to be.
+pub const PLANTED: usize = 10;
+/// How many of twenty must be found.
+pub const FOUND_OF_TWENTY: usize = 19;
+/// Those that the suite does not find, by number. Each is told in docs/simulation.md with the reason.
+pub const MISSED: &[u32] = &[];
+
+const fn fault(
+    number: u32,
+    name: &'static str,
+    place: &'static str,
+    wrong: &'static str,
+    hint: Hint,
+) -> Fault {
+    Fault { number, name, place, wrong, hint }
+}
+
+/// The first ten were written beside the suite, the others without looking at it.
+pub const FAULTS: &[Fault] = &[
+    fault(
+        1,
+        "unsigned records",
+        "crdt/src/record.rs",
+        "a record's author must be a key, but the signature is not checked",
+        Hint::None,
+    ),
+    fault(
+        2,
+        "no depth cut",
+        "spanner/src/authority/mod.rs",
+        "a revoke reaches keys that stand beside or above whoever signed it",
+        Hint::None,
+    ),
+    fault(
+        3,
+        "one record too many",
+        "node/src/intake.rs",
+        "a frame of records is closed one record too late, and its receiver hangs up on it",
+        Hint::None,
+    ),
+    fault(
+        4,
+        "first come, first served",
+        "spanner/src/roster.rs",
+        "of two machines that were given one name or one use, the first heard of keeps it",
+        Hint::None,
+    ),
+    fault(
+        5,
+        "the last run is not kept",
+        "node/src/tell.rs",
+        "what the last run came to is told and not persisted: a restart counts from one again",
+        Hint::None,
+    ),
+    fault(
+        6,
+        "requests die with a connection",
+        "swarm/src/exchange/mod.rs",
+        "what was asked for on a connection that ended is not asked for again",
+        Hint::None,
+    ),
+    fault(
+        7,
+        "epochs without ids",
+        "node/src/follow.rs",
+        "against the publish that was last run, only the epoch of another is looked at and not its id",
+        Hint::None,
+    ),
+    fault(
+        8,
+        "stale digests",
+        "crdt/src/replica.rs",
+        "what no longer counts, or counts again, goes on in the digest that was made before",
+        Hint::None,
+    ),
+    fault(
+        9,
+        "up to, and not including",
+        "spanner/src/authority/nodes.rs",
+        "whom a bolt let in last before its revoker looked falls with it",
+        Hint::None,
+    ),
+    fault(
+        10,
+        "anybody may keep",
+        "spanner/src/authority/mod.rs",
+        "a keep saves from every revoke, however high the revoker stands above whoever signed the keep",
+        Hint::None,
+    ),
+];
