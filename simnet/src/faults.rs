@@ -13,7 +13,7 @@ use vigo_node::swarm::ids::ConnId;
 use vigo_node::{Failed, Input};
 
 use crate::fleet::Event;
-use crate::net::{NOTICE, Net};
+use crate::net::{NOTICE, Net, Transit};
 use crate::{Fleet, Ix};
 
 /// How wrong a machine's clock is.
@@ -43,8 +43,8 @@ impl Skew {
 }
 
 /// What fails at random: once in so many times, never if 0.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Faults {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rates {
     /// Fetches of outlines and chunks.
     pub fetch: u64,
     /// Reads and writes of whole blobs.
@@ -174,13 +174,13 @@ impl Fleet {
     pub(crate) fn send(&mut self, ix: Ix, conn: ConnId, frame: &[u8]) {
         let now = self.now();
         let Some((peer, other)) = self.net.peer(ix, conn) else { return };
-        let arrives = self.net.arrival(now, ix, conn, &mut self.dice);
+        let arrives = self.net.arrival(now, (ix, conn), frame.len(), &mut self.dice);
         self.must_be_durable(ix, frame);
         if self.machines[ix].withholds && is_about_records(frame) {
             return self.reach("records withheld");
         }
-        let Some(at) = arrives.filter(|_| self.net.reaches(ix, peer)) else { return };
-        let delay = at.since(now);
+        let Some(transit) = arrives.filter(|_| self.net.reaches(ix, peer)) else { return };
+        let delay = self.count(transit);
         self.meter.frame(frame);
         self.post(delay, peer, Input::Frame { conn: other, bytes: frame.to_vec() });
         if one_in(&mut self.dice, self.faults.replay) && matches!(Frame::decode(frame), Ok(Frame::Push(_))) {
@@ -188,6 +188,36 @@ impl Fleet {
             let late = delay + self.dice.below(secs(10));
             self.post(late, peer, Input::Frame { conn: other, bytes: frame.to_vec() });
         }
+    }
+
+    /// How long something takes from one machine to another that is sent again when it is lost.
+    pub(crate) fn transit(&mut self, from: Ix, to: Ix, bytes: usize) -> Micros {
+        let now = self.now();
+        let transit = self.net.stream(now, (from, to), bytes, &mut self.dice);
+        self.count(transit)
+    }
+
+    /// How long something takes that is sent once.
+    pub(crate) fn datagram(&mut self, from: Ix, to: Ix, bytes: usize) -> Micros {
+        let now = self.now();
+        let transit = self.net.datagram(now, (from, to), bytes, &mut self.dice);
+        self.count(transit)
+    }
+
+    fn count(&mut self, transit: Transit) -> Micros {
+        if transit.lost > 0 {
+            self.reach("packet sent again");
+        }
+        if transit.clogged {
+            self.reach("clogged link");
+        }
+        transit.delay
+    }
+
+    /// The queue from one machine to another stalls for so long; what is sent meanwhile comes in a burst.
+    pub fn clog(&mut self, from: Ix, to: Ix, lasts: Micros) {
+        let until = self.now().after(lasts);
+        self.net.stall(from, to, until);
     }
 
     /// The driver's rule, from the other side: no node passes a record on before it is on its disk.

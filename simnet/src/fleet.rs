@@ -18,16 +18,21 @@ use vigo_node::{
 };
 
 use crate::Ix;
-use crate::faults::Faults;
+use crate::faults::Rates;
 use crate::lan::Lans;
 use crate::machine::{Machine, Power};
 use crate::mesh::Mesh;
 use crate::meter::Meter;
-use crate::net::{NOTICE, Net, delay};
+use crate::net::{Links, NOTICE, Net};
 use crate::world::World;
 
 /// When every simulation begins: 2026-01-01.
 pub(crate) const BEGINNING: Time = Time(1_767_225_600_000_000);
+
+/// About what the first packets of a connection weigh, in bytes each way.
+const HANDSHAKE: usize = 2_400;
+/// About what a chunk weighs, in bytes.
+const CHUNK: usize = 64 * 1024;
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -82,7 +87,8 @@ pub struct Fleet {
     pub recovery: SecretKey,
     /// Pulls a machine's plug after so many more of its outputs.
     pub(crate) plug: BTreeMap<Ix, u64>,
-    pub(crate) faults: Faults,
+    /// What fails at random now.
+    pub faults: Rates,
     pub(crate) lans: Lans,
     pub(crate) meter: Meter,
     /// How often each fault, and each branch worth naming, was really reached.
@@ -110,11 +116,17 @@ impl Fleet {
             operator,
             recovery,
             plug: BTreeMap::new(),
-            faults: Faults::default(),
+            faults: Rates::default(),
             lans: Lans::default(),
             meter: Meter::default(),
             reached: BTreeMap::new(),
         }
+    }
+
+    /// A fleet on a network of its own kind.
+    pub fn over(mut self, links: Links) -> Fleet {
+        self.net.links = links;
+        self
     }
 
     /// The time.
@@ -335,10 +347,10 @@ impl Fleet {
             Output::Admit { .. } | Output::Extend { .. } => {}
             Output::Send { conn, frame } => self.send(ix, conn, &frame),
             Output::HangUp { conn, why } => {
-                let at = self.net.arrival(now, ix, conn, &mut self.dice);
+                let arrives = self.net.arrival(now, (ix, conn), why.len(), &mut self.dice);
                 if let Some((peer, other)) = self.net.close(ix, conn) {
-                    let heard = at.filter(|_| self.net.reaches(ix, peer));
-                    let delay = heard.map_or(NOTICE, |at| at.since(now));
+                    let heard = arrives.filter(|_| self.net.reaches(ix, peer));
+                    let delay = heard.map_or(NOTICE, |transit| transit.delay);
                     self.post(delay, peer, Input::PeerDown { conn: other, why: why.clone() });
                     self.post(0, ix, Input::PeerDown { conn, why });
                 }
@@ -376,7 +388,9 @@ impl Fleet {
         }
         let ours = self.machines[ix].key.public();
         let (x, y, exporter) = self.net.connect(ix, target, (ours, key));
-        let delay = delay(&mut self.dice) * 3;
+        let delay = self.transit(ix, target, HANDSHAKE)
+            + self.transit(target, ix, HANDSHAKE)
+            + self.transit(ix, target, 0);
         self.post(delay, ix, Input::PeerUp { conn: x, key, dialed: true, address, exporter });
         let address = Net::address(ix);
         self.post(delay, target, Input::PeerUp { conn: y, key: ours, dialed: false, address, exporter });
@@ -431,9 +445,10 @@ impl Fleet {
             None => Bulk::Outline(blob),
             Some((index, _)) => Bulk::Chunk(blob.exchange, index),
         };
-        let delay = delay(&mut self.dice);
+        let bytes = bulk.encode();
+        let delay = self.transit(ix, peer, bytes.len());
         let ask = AskId(self.next);
-        self.post(delay, peer, Input::Asked { conn: other, ask, bytes: bulk.encode() });
+        self.post(delay, peer, Input::Asked { conn: other, ask, bytes });
     }
 
     fn answer(&mut self, ix: Ix, ask: AskId, answer: Answer) {
@@ -465,8 +480,17 @@ impl Fleet {
             }
             (Answer::Chunk { .. }, None) => Done::Outline(Err(Failed::BadContent("a chunk".into()))),
         };
-        let delay = delay(&mut self.dice);
+        let delay = self.transit(ix, by, weight(&outcome));
         self.post(delay, by, Input::Done { op, outcome });
+    }
+}
+
+/// About how many bytes of an answer cross the network.
+fn weight(outcome: &Done) -> usize {
+    match outcome {
+        Done::Chunk(Ok(())) => CHUNK,
+        Done::Outline(Ok(outlined)) => 40 * outlined.outline.chunks.len(),
+        _ => 0,
     }
 }
 

@@ -14,7 +14,7 @@ use vigo_node::swarm::beacon::{Interface, PORT};
 use vigo_node::swarm::peers::{Book, Kind, Me, Peers, Source};
 
 use crate::machine::Power;
-use crate::net::{Net, delay};
+use crate::net::Net;
 use crate::{Fleet, Ix};
 
 /// The interface's index on every machine.
@@ -24,8 +24,8 @@ const INDEX: u32 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Lans {
     of: BTreeMap<Ix, u32>,
-    /// One packet in so many is lost; none for 0.
-    loss: u64,
+    /// One packet in so many is lost, as the network's links have it if there is no number.
+    loss: Option<u64>,
     sent: u64,
     /// What machines on a LAN dialed.
     dials: Vec<(Time, Ix, String)>,
@@ -47,7 +47,7 @@ impl Fleet {
 
     /// From now on one beacon in so many is lost on its way to each hearer; none for 0.
     pub fn lose_beacons(&mut self, one_in: u64) {
-        self.lans.loss = one_in;
+        self.lans.loss = Some(one_in);
     }
 
     /// How many beacons were sent so far.
@@ -112,13 +112,13 @@ impl Fleet {
         self.lans.sent += 1;
         let hearers: Vec<Ix> = self.lans.of.iter().filter(|(_, l)| **l == lan).map(|(ix, _)| *ix).collect();
         for hearer in hearers {
-            let loss = self.lans.loss;
+            let loss = self.lans.loss.unwrap_or(self.net.links.loss);
             if (loss > 0 && self.dice.one_in(loss)) || !self.net.reaches(ix, hearer) {
                 self.reach("beacon lost");
                 continue;
             }
             let source = SocketAddr::new(from, PORT);
-            let after = delay(&mut self.dice);
+            let after = self.datagram(ix, hearer, bytes.len());
             self.post(after, hearer, Input::Beacon { interface: INDEX, source, bytes: bytes.to_vec() });
         }
     }

@@ -28,12 +28,13 @@ mod scenario;
 mod world;
 
 pub use audit::Known;
-pub use faults::Skew;
+pub use faults::{Rates, Skew};
 pub use fleet::Fleet;
 pub use machine::{Disk, Machine, Power};
 pub use meter::{Figures, Planes, Spread};
+pub use net::Links;
 pub use operator::Published;
-pub use scenario::{Broken, Outcome, Scenario, Size};
+pub use scenario::{Broken, DEEDS, Deed, Life, Outcome, Scenario};
 pub use world::World;
 
 /// The index of a machine in its fleet.

@@ -17,7 +17,7 @@ use vigo_node::swarm::gossip::{LinkId, MessageId, Opened, Verdict, open};
 
 use crate::fleet::Event;
 use crate::machine::Power;
-use crate::net::{NOTICE, Net, delay};
+use crate::net::{NOTICE, Net};
 use crate::{Fleet, Ix};
 
 /// Others to whom an accepted message is forwarded.
@@ -26,8 +26,6 @@ const MESH: usize = 6;
 const QUEUE: usize = 64;
 /// Messages a machine remembers having seen.
 const SEEN: usize = 4096;
-/// One in so many messages is lost on its way, and one in so many comes twice.
-const LOSS: (u64, u64) = (50, 20);
 
 /// A message that waits for a verdict.
 #[derive(Debug)]
@@ -124,7 +122,7 @@ impl Fleet {
             return;
         }
         let (mine, theirs) = self.mesh.link(ix, target);
-        let after = delay(&mut self.dice) * 3;
+        let after = 3 * self.transit(ix, target, 0);
         self.post(after, ix, Input::GossipUp { link: mine, key, dialed: true });
         self.post(after, target, Input::GossipUp { link: theirs, key: ours, dialed: false });
         self.reach("gossip link");
@@ -134,7 +132,7 @@ impl Fleet {
         self.mesh.refused.insert((ix, key), self.now().after(secs(refuse)));
         for (link, (peer, _)) in self.mesh.of(ix) {
             if self.machines[peer].key.public() == key {
-                let after = delay(&mut self.dice);
+                let after = self.transit(ix, peer, 0);
                 self.unlink(ix, link, 0, after, "cut");
             }
         }
@@ -208,13 +206,16 @@ impl Fleet {
         if *queue >= QUEUE {
             return self.reach("gossip overflow");
         }
-        if self.machines[ix].withholds || !self.net.reaches(ix, peer) || self.dice.one_in(LOSS.0) {
+        let loss = self.net.links.gossip_loss;
+        if self.machines[ix].withholds || !self.net.reaches(ix, peer) || (loss > 0 && self.dice.one_in(loss))
+        {
             return self.reach("gossip lost");
         }
-        let copies = 1 + u64::from(self.dice.one_in(LOSS.1));
+        let twice = self.net.links.duplicates;
+        let copies = 1 + u64::from(twice > 0 && self.dice.one_in(twice));
         for _ in 0..copies {
             *self.mesh.under_way.entry((ix, peer)).or_default() += 1;
-            let (life, after) = (self.machines[peer].life, delay(&mut self.dice));
+            let (life, after) = (self.machines[peer].life, self.datagram(ix, peer, bytes.len()));
             self.world.after(after, Event::Gossip { to: peer, life, from: ix, bytes: bytes.clone() });
         }
     }

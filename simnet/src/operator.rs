@@ -59,8 +59,16 @@ impl Fleet {
 
     /// Invites a machine at `at`, lets it join as its own name, and starts it.
     pub fn join(&mut self, at: Ix, name: &str, kind: NodeKind) -> Ix {
+        self.join_as(at, name, kind, false)
+    }
+
+    /// As [`Fleet::join`], for a machine that only dials out if `dials`.
+    pub fn join_as(&mut self, at: Ix, name: &str, kind: NodeKind, dials: bool) -> Ix {
         let token = self.invite(at, name, kind);
         let ix = self.add(name);
+        if dials {
+            self.only_dials(ix);
+        }
         self.enrol(ix, token, name);
         if self.until(secs(30), |f| f.has_joined(ix)).is_none() {
             panic!("{name} does not join\n{}", self.report());

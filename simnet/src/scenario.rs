@@ -5,43 +5,26 @@
 //! of virtual time **liveness** must hold: equal digests, every member at the head, and what the reference model
 //! predicts. [`Broken`] says what did not hold; the seed tells it again.
 //!
-//! Invariant: a life is a function of its seed and its [`Size`].
+//! Invariant: a life is a function of its seed and its [`Life`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vigo_base::time::{Micros, millis, mins, secs};
+use vigo_base::time::{Micros, millis, secs};
 use vigo_base::{Dice, Hash, PublicKey, SecretKey, Time};
 use vigo_node::crdt::Space;
 use vigo_node::spanner::{Grant, NodeKind, Right};
 
-use crate::faults::Faults;
+use crate::faults::Rates;
 use crate::machine::Power;
 use crate::model::Model;
 use crate::{Figures, Fleet, Ix};
 
 mod check;
 mod deeds;
+mod life;
 
-/// How long everything may take to settle once the faults have stopped.
-pub(crate) const SETTLES: Micros = mins(15);
-
-/// How large a life is.
-#[derive(Debug, Clone, Copy)]
-pub struct Size {
-    /// Nodes, at least and at most.
-    pub nodes: (usize, usize),
-    /// Things that happen.
-    pub steps: u64,
-    /// The longest pause between two of them.
-    pub pause: Micros,
-}
-
-impl Size {
-    /// For every test run: most fleets small, some of twenty.
-    pub const SHORT: Size = Size { nodes: (3, 20), steps: 34, pause: secs(12) };
-    /// For the long run: many hours.
-    pub const LONG: Size = Size { nodes: (5, 24), steps: 120, pause: mins(40) };
-}
+pub use deeds::{DEEDS, Deed};
+pub use life::Life;
 
 /// What a life came to.
 #[derive(Debug, Clone)]
@@ -80,7 +63,7 @@ pub struct Scenario {
     pub(crate) fleet: Fleet,
     pub(crate) model: Model,
     pub(crate) dice: Dice,
-    size: Size,
+    pub(crate) life: Life,
     /// Members, bolts first; without those that are joining.
     pub(crate) members: Vec<Ix>,
     pub(crate) bolts: BTreeSet<Ix>,
@@ -95,17 +78,19 @@ pub struct Scenario {
 
 impl Scenario {
     /// A fleet that is founded and joined, and has not seen trouble yet.
-    pub fn random(seed: u64, size: Size) -> Scenario {
+    pub fn random(seed: u64, life: &Life) -> Scenario {
         let mut dice = Dice::from_number(seed ^ 0x5eed_0000_0000);
-        let spread = (size.nodes.1 - size.nodes.0) as u64 + 1;
+        let (least, most) = life.nodes;
+        let spread = most.saturating_sub(least) as u64 + 1;
         // Small fleets are as hard as large ones and cost less: most are small.
-        let most = if dice.one_in(12) { spread } else { spread.min(5) };
-        let count = size.nodes.0 + dice.below(most) as usize;
+        let spread = if dice.one_in(12) { spread } else { spread.min(5) };
+        let count = least.max(2) + dice.below(spread) as usize;
         let bolts = 1 + dice.below(3).min(count as u64 - 2) as usize;
+        let bolts = life.bolts.unwrap_or(bolts).clamp(1, count);
         let second = SecretKey::from_seed(dice.bytes());
-        let mut fleet = Fleet::new(seed);
+        let mut fleet = Fleet::new(seed).over(life.links.clone());
         // Nothing may be right only because it was gossiped.
-        if seed % 4 == 3 {
+        if !life.gossip.unwrap_or(seed % 4 != 3) {
             fleet.without_gossip();
         }
         let mut members = vec![fleet.found("bolt1")];
@@ -114,7 +99,8 @@ impl Scenario {
                 true => (NodeKind::Bolt, format!("bolt{n}")),
                 false => (NodeKind::Envoy, format!("web{n:02}")),
             };
-            members.push(fleet.join(0, &name, kind));
+            let dials = kind == NodeKind::Envoy && dice.below(100) < life.dial_only;
+            members.push(fleet.join_as(0, &name, kind, dials));
         }
         let bolts: BTreeSet<Ix> = (0..bolts).collect();
         let mut doomed: BTreeSet<Ix> = BTreeSet::new();
@@ -125,7 +111,8 @@ impl Scenario {
             doomed.insert(bolts.len() - 1);
         }
         let (model, joining, revoked) = (Model::default(), BTreeMap::new(), BTreeSet::new());
-        Scenario { fleet, model, dice, size, members, bolts, joining, doomed, revoked, second, texts: 0 }
+        let life = life.clone();
+        Scenario { fleet, model, dice, life, members, bolts, joining, doomed, revoked, second, texts: 0 }
     }
 
     /// Lives it through.
@@ -142,9 +129,10 @@ impl Scenario {
         self.fleet.elapse(secs(8));
         let (now, members) = (self.fleet.now(), self.members.clone());
         self.fleet.meter.begin(now, members);
-        for step in 0..self.size.steps {
+        self.fleet.faults = self.life.faults;
+        for step in 0..self.life.steps {
             self.step();
-            let pause = millis(20) + self.dice.below(self.size.pause);
+            let pause = millis(20) + self.dice.below(self.life.pause);
             // Many things happen at once.
             self.fleet.elapse(if self.dice.one_in(2) { pause } else { pause / 40 });
             self.tend();
@@ -173,22 +161,14 @@ impl Scenario {
 
     /// One thing happens.
     fn step(&mut self) {
-        match self.dice.below(24) {
-            0..=4 => self.publish(),
-            5..=6 => self.set(),
-            7..=8 => self.kill(),
-            9..=10 => self.start(),
-            11..=12 => self.crash(),
-            13 => self.split(),
-            14 => self.cut_some(),
-            15 => self.one_way(),
-            16..=17 => self.mend(),
-            18 => self.break_some(),
-            19 => self.clock(),
-            20 => self.failing(),
-            21 => self.join(),
-            22 => self.revoke_node(),
-            _ => self.revoke_operator(),
+        let all = DEEDS.iter().map(|deed| self.life.weight(deed)).sum();
+        let mut left = self.dice.below(all);
+        for deed in DEEDS {
+            let weight = self.life.weight(deed);
+            if left < weight {
+                return (deed.act)(self);
+            }
+            left -= weight;
         }
     }
 
@@ -211,7 +191,7 @@ impl Scenario {
     /// Every fault stops.
     fn quiet(&mut self) {
         self.fleet.heal();
-        self.fleet.faults = Faults::default();
+        self.fleet.faults = Rates::default();
         self.fleet.plug.clear();
         for ix in self.members.clone() {
             if self.fleet.machine(ix).power() == Power::Off {

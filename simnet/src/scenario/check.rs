@@ -8,7 +8,7 @@ use vigo_node::content_types::config::Epoch;
 use vigo_node::crdt::Space;
 use vigo_node::{Command, Reply};
 
-use super::{Broken, SETTLES, Scenario};
+use super::{Broken, Scenario};
 use crate::machine::Power;
 use crate::{Ix, Known};
 
@@ -83,7 +83,7 @@ impl Scenario {
     pub(super) fn settle(&mut self) -> Result<Micros, Broken> {
         let began = self.fleet.now();
         let mut why = String::new();
-        while self.fleet.now().since(began) <= SETTLES {
+        while self.fleet.now().since(began) <= self.life.settles {
             match self.unsettled() {
                 None => return Ok(self.fleet.now().since(began)),
                 Some(what) => why = what,

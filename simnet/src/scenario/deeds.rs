@@ -8,9 +8,45 @@ use vigo_node::spanner::NodeKind;
 
 use super::Scenario;
 use crate::Ix;
-use crate::faults::{Faults, Skew};
+use crate::faults::{Rates, Skew};
 use crate::machine::Power;
 use crate::model::{Signed, What};
+
+/// Something that can happen in a life.
+#[derive(Debug, Clone, Copy)]
+pub struct Deed {
+    /// What a life's weights call it.
+    pub name: &'static str,
+    /// What happens, in a few words.
+    pub about: &'static str,
+    /// How often it happens beside the others where a life says nothing else.
+    pub often: u64,
+    /// Lets it happen, if it can.
+    pub act: fn(&mut Scenario),
+}
+
+const fn deed(name: &'static str, often: u64, about: &'static str, act: fn(&mut Scenario)) -> Deed {
+    Deed { name, about, often, act }
+}
+
+/// Everything that can happen in a life.
+pub const DEEDS: &[Deed] = &[
+    deed("publish", 5, "an operator publishes through some node", Scenario::publish),
+    deed("set", 2, "an operator changes a setting through some node", Scenario::set),
+    deed("join", 1, "a machine is invited and begins to join", Scenario::join),
+    deed("revoke_node", 1, "a node is revoked", Scenario::revoke_node),
+    deed("revoke_operator", 1, "the second operator is revoked, once", Scenario::revoke_operator),
+    deed("kill", 2, "a machine loses power", Scenario::kill),
+    deed("start", 2, "a machine that is off is switched on", Scenario::start),
+    deed("crash", 2, "a machine loses power in the middle of what it does next", Scenario::crash),
+    deed("split", 1, "the network falls into two halves", Scenario::split),
+    deed("cut", 1, "about as many links are cut as there are machines", Scenario::cut_some),
+    deed("one_way", 1, "one machine hears most of the others no more, and is heard", Scenario::one_way),
+    deed("mend", 2, "some or all links are mended", Scenario::mend),
+    deed("break", 1, "one connection in three breaks", Scenario::break_some),
+    deed("clock", 1, "a clock is wrong from the next start on, or set while the node runs", Scenario::clock),
+    deed("fail", 1, "fetches, disks and replays begin or stop to fail at random", Scenario::failing),
+];
 
 impl Scenario {
     fn pick(&mut self, among: &[Ix]) -> Option<Ix> {
@@ -192,10 +228,10 @@ impl Scenario {
         let mut dice = self.dice.fork();
         let mut n = |most: u64| 2 + dice.below(most);
         self.fleet.faults = match n(4) {
-            2 => Faults::default(),
-            3 => Faults { fetch: n(3), disk: 0, replay: n(4) },
-            4 => Faults { fetch: 0, disk: n(3), replay: n(4) },
-            _ => Faults { fetch: n(6), disk: n(6), replay: n(8) },
+            2 => Rates::default(),
+            3 => Rates { fetch: n(3), disk: 0, replay: n(4) },
+            4 => Rates { fetch: 0, disk: n(3), replay: n(4) },
+            _ => Rates { fetch: n(6), disk: n(6), replay: n(8) },
         };
     }
 
@@ -203,7 +239,7 @@ impl Scenario {
         let (hands, bolts) = (self.at_hand(), self.bolts.clone());
         let near: Vec<Ix> = hands.into_iter().filter(|ix| bolts.contains(ix)).collect();
         let Some(at) = self.pick(&near) else { return };
-        if self.joining.len() + self.members.len() >= self.size.nodes.1 || self.joining.len() >= 2 {
+        if self.joining.len() + self.members.len() >= self.life.nodes.1 || self.joining.len() >= 2 {
             return;
         }
         let name = format!("new{:02}", self.members.len() + self.joining.len());

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use vigo_simnet::{Outcome, Scenario, Size};
+use vigo_simnet::{Life, Outcome, Scenario};
 
 /// Seeds of a test run, and of those the ones that are lived twice.
 const SEEDS: u64 = 200;
@@ -48,9 +48,9 @@ const MUST_REACH: &[&str] = &[
     "wrong clock",
 ];
 
-fn live(seed: u64, size: Size) -> Outcome {
-    let life = std::panic::catch_unwind(|| Scenario::random(seed, size).run());
-    match life {
+fn live(seed: u64, life: &Life) -> Outcome {
+    let lived = std::panic::catch_unwind(|| Scenario::random(seed, life).run());
+    match lived {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(broken)) => panic!("seed {seed}: {broken}\n{}", again(seed)),
         Err(_) => panic!("seed {seed} panicked, see above\n{}", again(seed)),
@@ -71,7 +71,7 @@ struct Sum {
 }
 
 /// Lives the seeds on two threads.
-fn live_all(first: u64, count: u64, size: Size, twice: u64) -> Sum {
+fn live_all(first: u64, count: u64, life: &Life, twice: u64) -> Sum {
     let (next, sum) = (AtomicU64::new(first), Mutex::new(Sum::default()));
     std::thread::scope(|scope| {
         let work = || {
@@ -81,9 +81,9 @@ fn live_all(first: u64, count: u64, size: Size, twice: u64) -> Sum {
                     return;
                 }
                 let lived = std::panic::catch_unwind(|| {
-                    let outcome = live(seed, size);
+                    let outcome = live(seed, life);
                     if seed - first < twice {
-                        assert_eq!(outcome.trace, live(seed, size).trace, "seed {seed} told two stories");
+                        assert_eq!(outcome.trace, live(seed, life).trace, "seed {seed} told two stories");
                     }
                     outcome
                 });
@@ -123,7 +123,7 @@ impl Sum {
 fn random_lives_are_safe_and_settle() {
     let count = std::env::var("VIGO_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(SEEDS);
     let began = Instant::now();
-    let mut sum = live_all(1, count, Size::SHORT, TWICE);
+    let mut sum = live_all(1, count, &Life::short(), TWICE);
     let (p50, p99) = (sum.settled(50), sum.settled(99));
     println!(
         "R1 | {count} lives in {:?} | {:.1} fleet-hours, {} events | settled p50 {p50} ms, p99 {p99} ms | {:?}",
@@ -140,7 +140,7 @@ fn random_lives_are_safe_and_settle() {
 #[test]
 fn one_seed() {
     if let Some(seed) = std::env::var("VIGO_SEED").ok().and_then(|n| n.parse().ok()) {
-        let outcome = live(seed, if seed < LONG_SEEDS { Size::SHORT } else { Size::LONG });
+        let outcome = live(seed, &if seed < LONG_SEEDS { Life::short() } else { Life::long() });
         println!("{outcome:?}");
     }
 }
@@ -151,7 +151,7 @@ fn one_seed() {
 fn random_lives_over_ten_thousand_fleet_hours() {
     let (mut hours, mut lives, mut first, mut all) = (0.0, 0, LONG_SEEDS, Sum::default());
     while hours < 10_000.0 {
-        let mut sum = live_all(first, 8, Size::LONG, 0);
+        let mut sum = live_all(first, 8, &Life::long(), 0);
         assert!(sum.failed.is_empty(), "seeds {:?} failed; {}", sum.failed, again(sum.failed[0]));
         first += 8;
         lives += 8;
