@@ -7,7 +7,7 @@ use crate::tree::{Crate, crates};
 use crate::{Breach, expect_none};
 
 /// Each crate with the crates that it may name. `tests` may name any.
-const TABLE: [(&str, &[&str]); 12] = [
+const TABLE: [(&str, &[&str]); 13] = [
     ("base", &[]),
     ("crdt", &["base"]),
     ("spanner", &["crdt", "base"]),
@@ -19,6 +19,7 @@ const TABLE: [(&str, &[&str]); 12] = [
     ("simnet", &["node", "executors", "base"]),
     ("daemon", &["node", "executors", "base"]),
     ("cli", &["daemon", "stacks", "simnet", "base"]),
+    ("bench", &["stacks", "swarm", "crdt", "base"]),
     ("tests", &["*"]),
 ];
 

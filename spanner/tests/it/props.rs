@@ -51,8 +51,14 @@ fn evaluate(w: &World, said: &[Statement], order: &[usize]) -> Authority {
     Authority::evaluate(&node)
 }
 
+/// So many histories; `PROPTEST_CASES` says otherwise (`.ci/mutants` has a thousand mutants to try them on).
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(128);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_order_of_arrival_does_not_matter(steps in steps(), order in proptest::collection::vec(0usize..64, 0..48)) {
