@@ -187,11 +187,16 @@ impl Chain {
     pub fn of<'r>(records: impl IntoIterator<Item = &'r Record>) -> Chain {
         let mut chain = Chain::default();
         let mut links: BTreeMap<(u64, Hash), Hash> = BTreeMap::new();
+        let mut unreadable: BTreeMap<(u64, Hash), String> = BTreeMap::new();
         for record in records {
+            let place = (record.seq(), record.id());
             match read(record) {
-                Ok(line) => drop(links.insert((line.number, record.id()), line.previous)),
-                Err(why) => chain.damaged(Damage::Unreadable { number: record.seq(), why: why.to_string() }),
+                Ok(line) => drop(links.insert(place, line.previous)),
+                Err(why) => drop(unreadable.insert(place, why.to_string())),
             }
+        }
+        for ((number, _), why) in unreadable {
+            chain.damaged(Damage::Unreadable { number, why });
         }
         for (number, id) in links.keys() {
             chain.ids.entry(*number).or_default().push(*id);
@@ -213,6 +218,7 @@ impl Chain {
                 }
             }
         }
+        chain.damage.sort_by_key(Damage::number);
         chain
     }
 

@@ -18,8 +18,10 @@ use crate::record::Record;
 use crate::register::Slot;
 use crate::space::Space;
 
-/// How many of an author's sequences are remembered after the record itself is superseded.
+/// How many of an author's sequences are remembered where it writes registers: as many as it may have registers, so that
+/// there is always one to forget that none of them stands on.
 const REMEMBERED: usize = 64;
+const _: () = assert!(REMEMBERED >= crate::register::SLOTS as usize);
 
 /// What a record is to the space that it is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,7 +277,7 @@ impl Author {
         if place.0 < entry.0 {
             *entry = place;
         }
-        if self.seqs.len() > REMEMBERED && self.slots.len() < REMEMBERED / 2 {
+        if self.seqs.len() > REMEMBERED {
             self.forget();
         }
     }
@@ -355,13 +357,29 @@ mod tests {
 
     #[test]
     fn what_an_author_wrote_stays_bounded_and_the_head_is_known() {
-        let mut replica = Replica::new();
-        for seq in 1..=1_000 {
-            replica.insert(record(1, seq, "x"), Form::Register(0));
-        }
         let author = record(1, 1, "x").author();
-        assert_eq!(replica.head(&Space::status(), &author).map(|h| h.0), Some(1_000));
-        assert!(replica.spaces[&Space::status()].authors[&author].seqs.len() <= REMEMBERED + 1);
-        assert_eq!(replica.by_author(&Space::status(), &author).count(), 1);
+        let remembered = |r: &Replica| r.spaces[&Space::status()].authors[&author].seqs.len();
+        for slots in [1, 31, 32, 63, crate::register::SLOTS] {
+            let mut replica = Replica::new();
+            for seq in 1..=500 {
+                replica.insert(record(1, seq, "x"), Form::Register((seq % u64::from(slots)) as Slot));
+                assert_eq!(
+                    remembered(&replica),
+                    REMEMBERED.min(seq as usize),
+                    "{slots} registers, sequence {seq}"
+                );
+            }
+            assert_eq!(replica.head(&Space::status(), &author).map(|h| h.0), Some(500));
+            assert_eq!(replica.by_author(&Space::status(), &author).count(), usize::from(slots));
+        }
+    }
+
+    #[test]
+    fn who_writes_no_registers_is_remembered_whole() {
+        let mut replica = Replica::new();
+        (1..=200).for_each(|seq| drop(replica.insert(record(1, seq, "x"), Form::Single)));
+        let author = record(1, 1, "x").author();
+        assert_eq!(replica.by_author(&Space::status(), &author).count(), 200);
+        assert_eq!(replica.len(&Space::config()), 0);
     }
 }
