@@ -80,7 +80,9 @@ fn try_all() -> Vec<Row> {
         let work = || {
             while let Some(fault) = FAULTS.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let row = try_one(fault, fault.hint);
-                rows.lock().unwrap().push(row);
+                let mut rows = rows.lock().unwrap();
+                print(&row);
+                rows.push(row);
             }
         };
         scope.spawn(work);
@@ -91,22 +93,16 @@ fn try_all() -> Vec<Row> {
     rows
 }
 
-fn print(rows: &[Row]) {
+fn print(row: &Row) {
+    let (by, what) = match &row.by {
+        Some((trial, what)) => (trial.to_string(), what.chars().take(150).collect()),
+        None => ("NOT FOUND".to_string(), String::new()),
+    };
+    let (fault, took) = (row.fault, row.took.as_secs_f64());
     println!(
-        "\n{:>2} | {:<32} | {:>9} | {:>5} | {:>6} | found by",
-        "", "planted fault", "reached", "tries", "s"
+        "{:>2} | {} | {} reached | {} tries in {took:.1} s | {by}\n   | {}: {}\n   | {what}",
+        fault.number, fault.name, row.reached, row.tries, fault.place, fault.wrong,
     );
-    for row in rows {
-        let (by, what) = match &row.by {
-            Some((trial, what)) => (trial.to_string(), what.chars().take(110).collect()),
-            None => ("NOT FOUND".to_string(), String::new()),
-        };
-        let (fault, took) = (row.fault, row.took.as_secs_f64());
-        println!(
-            "{:>2} | {:<32} | {:>9} | {:>5} | {took:>6.1} | {by}\n   | in {}: {}\n   | {what}",
-            fault.number, fault.name, row.reached, row.tries, fault.place, fault.wrong,
-        );
-    }
 }
 
 #[test]
@@ -116,7 +112,6 @@ fn planted_faults_are_found() {
     }
     let began = Instant::now();
     let rows = try_all();
-    print(&rows);
     let missed: Vec<u32> = rows.iter().filter(|row| row.by.is_none()).map(|row| row.fault.number).collect();
     let found = rows.len() - missed.len();
     println!(
@@ -158,7 +153,7 @@ fn one_fault() {
     let Some(number) = std::env::var("VIGO_FAULT").ok().and_then(|n| n.parse::<u32>().ok()) else { return };
     let fault = FAULTS.iter().find(|fault| fault.number == number).expect("a fault of the table");
     if std::env::var("VIGO_EVERY").is_err() {
-        return print(&[try_one(fault, Hint::None)]);
+        return print(&try_one(fault, Hint::None));
     }
     for trial in suite::all() {
         let (found, reached) = planted::with(number, || trial.run());
