@@ -132,10 +132,8 @@ pub(crate) fn a_keep_saves_from_revokes_of_its_own_depth_and_below_alone() {
         let context = fleet.signer(0, &alice).context().clone();
         let (root, after) = (context.under, context.tips[0].1.clone());
         let mut said = Said { fleet: &mut fleet, after };
-        let (to_carol, to_dave) = (
-            said.of(&alice, root, &admit(&carol, "carol")),
-            said.of(&alice, root, &admit(&dave, "dave")),
-        );
+        let (to_carol, to_dave) =
+            (said.of(&alice, root, &admit(&carol, "carol")), said.of(&alice, root, &admit(&dave, "dave")));
         [&to_carol, &to_dave].into_iter().for_each(|s| said.submit(s));
         said.after = vec![to_carol.id(), to_dave.id()];
         let to_mallory = said.of(&carol, to_carol.id(), &admit(&mallory, "mallory"));

@@ -3,6 +3,7 @@
 //! - `stories`: what a fleet does on good and bad days;
 //! - `audit`: what bolts write down, and that tampering with it shows (R14);
 //! - `authority`: who may what, when statements come to different nodes in every order (R11);
+//! - `edges`: the last one, one too many, one from below, after a restart;
 //! - `power`: machines that lose power between any two outputs, and disks from the past (R4);
 //! - `hostile`: members gone bad;
 //! - `lan`: machines that find each other by beacons, and what a hostile neighbour can cause;
@@ -11,6 +12,7 @@
 
 mod audit;
 mod authority;
+mod edges;
 mod gossip;
 mod hostile;
 mod lan;

@@ -13,6 +13,8 @@ mod suite;
 mod audit;
 #[path = "../it/authority.rs"]
 mod authority;
+#[path = "../it/edges.rs"]
+mod edges;
 #[path = "../it/gossip.rs"]
 mod gossip;
 #[path = "../it/hostile.rs"]

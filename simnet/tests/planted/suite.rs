@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use vigo_simnet::{Scenario, Size};
+use vigo_simnet::{Life, Scenario};
 
 use crate::quiet;
 
@@ -50,6 +50,11 @@ pub const STORIES: &[(&str, fn())] = stories! {
         one_that_only_dials_is_served_through_bolts_and_serves_through_them
         a_node_with_an_old_disk_does_not_fork_itself
         time_begins_where_it_is_said_to;
+    edges:
+        runs_are_counted_on_after_a_restart
+        a_node_that_was_away_takes_more_than_a_frame_of_records
+        whom_a_bolt_let_in_last_outlives_it
+        a_keep_saves_from_revokes_of_its_own_depth_and_below_alone;
     hostile:
         a_member_that_floods_with_frames_is_cut_off
         a_member_that_floods_with_records_fills_nobody
@@ -121,7 +126,7 @@ impl Trial {
     pub fn run(self) -> Option<String> {
         let tried = quiet::panics(|| {
             catch_unwind(AssertUnwindSafe(|| match self {
-                Trial::Life(seed) => Scenario::random(seed, Size::SHORT)
+                Trial::Life(seed) => Scenario::random(seed, &Life::short())
                     .run()
                     .err()
                     .map(|b| format!("{}: {}", b.promise, b.what)),
