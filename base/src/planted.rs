@@ -42,21 +42,3 @@ pub fn chosen(number: u32) -> bool {
     }
     wrong
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_number_is_wrong_on_one_thread_and_is_counted() {
-        let ((), reached) = with(7, || {
-            assert!(crate::planted!(7) && !crate::planted!(8));
-            assert!(!std::thread::spawn(|| crate::planted!(7)).join().unwrap());
-            assert_eq!(with(8, || crate::planted!(7)), (false, 0));
-            assert!(crate::planted!(7));
-        });
-        assert_eq!(reached, 2);
-        assert!(std::panic::catch_unwind(|| with(7, || panic!("on purpose"))).is_err());
-        assert!(!crate::planted!(7));
-    }
-}

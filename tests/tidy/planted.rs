@@ -13,7 +13,7 @@ use crate::{Breach, expect_none};
 /// The crates with lines that can be made wrong, and the one that tests them.
 const FORWARD: [&str; 8] = ["base", "crdt", "spanner", "swarm", "content", "stacks", "node", "simnet"];
 /// What stands there and is no planted line.
-const MECHANISM: [&str; 2] = ["base/src/planted.rs", "base/src/lib.rs"];
+const MECHANISM: [&str; 3] = ["base/src/planted.rs", "base/src/lib.rs", "simnet/tests/planted/main.rs"];
 const FAULTS: &str = "simnet/tests/planted/faults.rs";
 const SUITE: &str = "simnet/tests/planted/suite.rs";
 /// Tests of `simnet/tests/it` that are not tried against faults: the random lives are tried seed by seed.

@@ -83,8 +83,17 @@ pub(crate) fn a_node_that_was_away_takes_more_than_a_frame_of_records() {
 pub(crate) fn whom_a_bolt_let_in_last_outlives_it() {
     twice(62, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 1);
-        let let_in: Vec<Ix> =
-            ["web08", "web09"].into_iter().map(|name| fleet.join(1, name, NodeKind::Envoy)).collect();
+        let let_in = ["web08", "web09"].map(|name| {
+            let token = fleet.invite(1, name, NodeKind::Envoy);
+            let ix = fleet.add(name);
+            // Nobody else lets it in.
+            fleet.cut(ix, 0);
+            fleet.enrol(ix, token, name);
+            fleet.until(secs(30), |f| f.has_joined(ix)).expect("joins");
+            fleet.restart_joined(ix);
+            ix
+        });
+        fleet.heal();
         fleet.elapse(mins(2));
         let bolt = fleet.key(1);
         fleet.revoke(0, bolt);
@@ -127,30 +136,36 @@ fn admit(key: &SecretKey, name: &str) -> Act {
 pub(crate) fn a_keep_saves_from_revokes_of_its_own_depth_and_below_alone() {
     twice(63, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 1);
-        let [carol, dave, mallory, walter] = [70, 71, 72, 73].map(|n| SecretKey::from_seed([n; 32]));
+        let [carol, dave, mallory, trudy, walter] =
+            [70, 71, 72, 73, 74].map(|n| SecretKey::from_seed([n; 32]));
         let alice = fleet.operator.clone();
         let context = fleet.signer(0, &alice).context().clone();
         let (root, after) = (context.under, context.tips[0].1.clone());
         let mut said = Said { fleet: &mut fleet, after };
-        let (to_carol, to_dave) =
-            (said.of(&alice, root, &admit(&carol, "carol")), said.of(&alice, root, &admit(&dave, "dave")));
-        [&to_carol, &to_dave].into_iter().for_each(|s| said.submit(s));
-        said.after = vec![to_carol.id(), to_dave.id()];
+        let to_carol = said.of(&alice, root, &admit(&carol, "carol"));
+        let to_dave = said.of(&alice, root, &admit(&dave, "dave"));
         let to_mallory = said.of(&carol, to_carol.id(), &admit(&mallory, "mallory"));
-        let to_walter = said.of(&carol, to_carol.id(), &admit(&walter, "walter"));
-        let keys = vec![carol.public()];
+        [&to_carol, &to_dave, &to_mallory].into_iter().for_each(|s| said.submit(s));
+        said.after = vec![to_dave.id(), to_mallory.id()];
+        let to_trudy = said.of(&mallory, to_mallory.id(), &admit(&trudy, "trudy"));
+        let to_walter = said.of(&mallory, to_mallory.id(), &admit(&walter, "walter"));
+        let keys = vec![mallory.public()];
         let revoke = said.of(&alice, root, &Act::Revoke(Revoke { keys, ..Revoke::default() }));
-        let below = said.of(&dave, to_dave.id(), &Act::Keep(Keep { statements: vec![to_mallory.id()] }));
+        let below = said.of(&dave, to_dave.id(), &Act::Keep(Keep { statements: vec![to_trudy.id()] }));
         let beside = said.of(&alice, root, &Act::Keep(Keep { statements: vec![to_walter.id()] }));
-        [&to_mallory, &to_walter, &revoke, &below, &beside].into_iter().for_each(|s| said.submit(s));
+        [&to_trudy, &to_walter, &revoke, &below, &beside].into_iter().for_each(|s| said.submit(s));
         fleet.elapse(secs(10));
         for ix in all {
             let rows = fleet.members(ix).into_iter();
             let states: BTreeMap<String, String> = rows.map(|m| (m.name, m.state)).collect();
             let of = |name: &str| states.get(name).map(String::as_str);
-            assert_eq!((of("carol"), of("dave")), (Some("revoked"), Some("active")), "{ix}");
-            assert_eq!(of("walter"), Some("active"), "{ix}: whoever revokes may keep");
-            assert_ne!(of("mallory"), Some("active"), "{ix}: whoever stands below may not");
+            assert_eq!((of("carol"), of("dave")), (Some("active"), Some("active")), "{ix}");
+            assert_eq!(
+                (of("mallory"), of("walter")),
+                (Some("revoked"), Some("active")),
+                "{ix}: as alice said"
+            );
+            assert_ne!(of("trudy"), Some("active"), "{ix}: dave stands below alice");
         }
         fleet
     });

@@ -89,7 +89,7 @@ pub const FAULTS: &[Fault] = &[
         "requests die with a connection",
         "swarm/src/exchange/mod.rs",
         "what was asked for on a connection that ended is not asked for again",
-        Hint::None,
+        Hint::Seed(12),
     ),
     fault(
         7,
@@ -103,7 +103,7 @@ pub const FAULTS: &[Fault] = &[
         "stale digests",
         "crdt/src/replica.rs",
         "what no longer counts, or counts again, goes on in the digest that was made before",
-        Hint::None,
+        Hint::Seed(12),
     ),
     fault(
         9,

@@ -68,6 +68,10 @@ fn try_one(fault: &'static Fault, hint: Hint) -> Row {
         (reached, tries) = (reached + times, tries + 1);
         if let Some(what) = found {
             assert!(times > 0, "{trial} fails without having reached fault {}: {what}", fault.number);
+            if matches!(trial, Trial::Life(_)) {
+                let (sound, _) = planted::with(0, || trial.run());
+                assert_eq!(sound, None, "{trial} fails when no fault is chosen, too");
+            }
             by = Some((trial, what));
             break;
         }
@@ -136,17 +140,27 @@ fn the_table_is_whole() {
     assert_eq!(numbers, (1..=PLANTED as u32).collect::<Vec<_>>());
 }
 
-/// The lives that find faults find nothing when no fault is chosen.
+/// Stories run beside this one as tests of their own.
 #[test]
 fn lives_without_a_fault_find_nothing() {
-    let hints = FAULTS.iter().filter_map(|fault| match fault.hint {
-        Hint::Seed(seed) => Some(seed),
-        _ => None,
-    });
-    for seed in hints.chain(1..=8) {
+    for seed in 1..=8 {
         let (found, _) = planted::with(0, || Trial::Life(seed).run());
         assert_eq!(found, None, "seed {seed}");
     }
+}
+
+#[test]
+fn one_number_is_wrong_on_one_thread_and_is_counted() {
+    let ((), reached) = planted::with(7_007, || {
+        assert!(vigo_base::planted!(7_007) && !vigo_base::planted!(8_008));
+        assert!(!std::thread::spawn(|| vigo_base::planted!(7_007)).join().unwrap());
+        assert_eq!(planted::with(8_008, || vigo_base::planted!(7_007)), (false, 0));
+        assert!(vigo_base::planted!(7_007));
+    });
+    assert_eq!(reached, 2);
+    let panicked =
+        quiet::panics(|| std::panic::catch_unwind(|| planted::with(7_007, || panic!("on purpose"))));
+    assert!(panicked.is_err() && !vigo_base::planted!(7_007));
 }
 
 /// One fault alone, for whoever works on the table or the suite.
