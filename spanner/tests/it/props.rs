@@ -52,7 +52,7 @@ fn evaluate(w: &World, said: &[Statement], order: &[usize]) -> Authority {
 }
 
 /// So many histories; `PROPTEST_CASES` says otherwise (`.ci/mutants` has a thousand mutants to try them on).
-fn config() -> ProptestConfig {
+pub fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(128);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }

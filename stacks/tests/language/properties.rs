@@ -1,6 +1,7 @@
 //! What holds for any input: no panic, one meaning whatever the order, one encoding, edges kept.
 
 use proptest::prelude::*;
+use vigo_base::target::glob_matches;
 use vigo_stacks::when::{Builtin, Expr, Operand, parse};
 use vigo_stacks::{Facts, Policy, SourceTree, compile, resolve, trace};
 
@@ -210,6 +211,28 @@ proptest! {
         for (from, to, kind) in edges {
             let (first, then) = if kind == 0 || kind == 3 { (to, from) } else { (from, to) };
             prop_assert!(at(first) < at(then), "{order:?}");
+        }
+    }
+
+    /// A host has the route of the first block that matches it, in the order of the file; nobody else's.
+    #[test]
+    fn a_host_has_the_route_of_the_first_block_that_matches(
+        patterns in prop::collection::vec("[ab*?]{1,4}", 1..6), hosts in prop::collection::vec("[ab]{1,5}", 1..8),
+    ) {
+        let mut text = "=== configcrates/a.vgo\nname: a\nresources:\n  - {name: r, type: exec, command: x}\n=== site/hosts.vgo\nenvoys:\n".to_string();
+        for (n, pattern) in patterns.iter().enumerate() {
+            text += &format!("  - {{match: \"{pattern}\", configcrates: [a], tags: [t{n}]}}\n");
+        }
+        let (compiled, diagnostics) = compile(&crate::tree(&text));
+        // Two blocks of one pattern are refused; everything else has a result.
+        let Some(compiled) = compiled else {
+            prop_assert!(diagnostics.iter().any(|d| d.is_error()));
+            return Ok(());
+        };
+        for host in hosts {
+            let first = compiled.routes.iter().find(|route| glob_matches(&route.pattern, &host));
+            prop_assert_eq!(compiled.route(&host), first);
+            prop_assert_eq!(first.is_some(), patterns.iter().any(|pattern| glob_matches(pattern, &host)));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod hostile;
+mod laws;
 mod peers;
 
 mod sync;
