@@ -49,12 +49,51 @@ fn the_operators_page_runs_as_it_stands() {
 }
 
 #[test]
+fn the_scenarios_of_the_page_of_simulation_run_as_they_stand() {
+    let room = Room::new();
+    let page = page("docs/simulation.md");
+    let section = page.split("\n## Scenarios\n").nth(1).and_then(|s| s.split("\n## ").next()).unwrap();
+    let bin = room.path("bin");
+    std::fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(VIGO, bin.join("vigo")).unwrap();
+    let script = format!("set -eu\n{}\necho THE END\n", blocks(section).join("\n"));
+    let mut command = Command::new("bash");
+    command.arg("-c").arg(script).current_dir(room.path(".")).env_clear();
+    command.env("HOME", room.path("home")).env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+    let ran = command.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success() && out.ends_with("THE END\n"), "{out}\n{err}");
+    assert_eq!(room.read("before.json"), room.read("after.json"), "one seed is one story");
+    assert!(room.read("report.html").ends_with("</html>\n"));
+}
+
+#[test]
+fn the_page_of_simulation_lists_every_deed_and_every_check() {
+    let page = page("docs/simulation.md");
+    for deed in vigo_simnet::DEEDS {
+        let row = format!("| `{}` | {} |", deed.name, deed.about);
+        assert!(page.contains(&row), "docs/simulation.md must hold the row\n{row}");
+    }
+    for check in vigo_simnet::CHECKS {
+        let kept = format!("{:?}", check.kept).to_lowercase();
+        let row = format!("| `{}` | {kept} | {} |", check.name, check.promises.join("; "));
+        assert!(page.contains(&row), "docs/simulation.md must hold the row\n{row}");
+    }
+}
+
+#[test]
 fn every_command_on_every_page_is_understood() {
     let room = Room::new();
     let mut seen = 0;
-    for path in
-        ["README.md", "docs/operators.md", "docs/language.md", "docs/exit-codes.md", "docs/architecture.md"]
-    {
+    for path in [
+        "README.md",
+        "docs/operators.md",
+        "docs/language.md",
+        "docs/exit-codes.md",
+        "docs/architecture.md",
+        "docs/simulation.md",
+        "docs/contributing.md",
+    ] {
         let text = page(path);
         let inline = text.split('`').skip(1).step_by(2).map(str::to_owned);
         let listed = blocks(&text).into_iter().flat_map(|b| b.lines().map(str::to_owned).collect::<Vec<_>>());

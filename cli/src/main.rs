@@ -14,6 +14,7 @@ mod reach;
 mod report;
 mod said;
 mod show;
+mod sim;
 mod slips;
 mod tree;
 mod words;
@@ -131,6 +132,7 @@ fn run(cli: &Vigo) -> Result<(), Failure> {
         Command::Apply(args) => machine::apply::run(everywhere, args),
         Command::Demo(args) => demo::run(everywhere, args),
         Command::Bench(args) => machine::bench::run(everywhere, args),
+        Command::Sim(args) => sim::run(everywhere, args),
         Command::Replay(args) => machine::state::replay_trace(everywhere, args),
         Command::Completions(args) => machine::generate::completions(everywhere, args),
         Command::Man(args) => machine::generate::man(everywhere, args),

@@ -24,7 +24,7 @@ const QUIET: Duration = Duration::from_millis(300);
 const LINE_BYTES: u64 = 4096;
 
 /// The code of a program that was interrupted.
-const INTERRUPTED: i32 = 130;
+pub const INTERRUPTED: i32 = 130;
 
 /// How to print.
 #[derive(Debug, Clone, Copy)]
@@ -75,9 +75,10 @@ impl Show {
     pub fn tint(&self, word: &str) -> String {
         let code = match word {
             _ if !self.color => return word.to_owned(),
-            "ok" | "converged" | "active" | "member" | "online" | "none" | "intact" => "32",
+            "ok" | "passed" | "converged" | "active" | "member" | "online" | "none" | "intact" => "32",
             "created" | "updated" | "deleted" | "relapsed" | "running" | "joining" => "33",
-            "failed" | "degraded" | "diverged" | "revoked" | "suspended" | "blocked" | "damaged" => "31",
+            "failed" | "worse" | "degraded" | "diverged" | "revoked" | "suspended" | "blocked"
+            | "damaged" => "31",
             "skipped" | "offline" | "unknown" => "2",
             _ => return word.to_owned(),
         };
@@ -149,6 +150,14 @@ pub fn progress(what: &str, total: u64, bytes: bool) -> ProgressBar {
     let style = ProgressStyle::with_template(&format!("{{msg}} [{{bar:30}}] {count} {{eta}}"));
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_message(escaped(what));
+    bar
+}
+
+/// Progress of work in parts whose number says nothing to people.
+pub fn bar(total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), target());
+    let style = ProgressStyle::with_template("[{bar:30}] {percent}% {eta}  {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar
 }
 

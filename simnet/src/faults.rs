@@ -53,6 +53,13 @@ pub struct Rates {
     pub replay: u64,
 }
 
+impl Rates {
+    /// Each by the name that files call it.
+    pub(crate) fn named(&mut self) -> [(&'static str, &mut u64); 3] {
+        [("fetch", &mut self.fetch), ("disk", &mut self.disk), ("replay", &mut self.replay)]
+    }
+}
+
 /// How the encoding of [`Frame::Push`] begins: an array of two, the number of the frame.
 const PUSH: &[u8] = &[0x82, 7];
 

@@ -16,6 +16,7 @@
 
 mod audit;
 mod faults;
+pub mod file;
 mod fleet;
 mod lan;
 mod machine;
@@ -24,7 +25,9 @@ mod meter;
 mod model;
 mod net;
 mod operator;
+pub mod report;
 mod scenario;
+mod watch;
 mod world;
 
 pub use audit::Known;
@@ -34,7 +37,10 @@ pub use machine::{Disk, Machine, Power};
 pub use meter::{Figures, Planes, Spread};
 pub use net::Links;
 pub use operator::Published;
-pub use scenario::{Broken, DEEDS, Deed, Life, Outcome, Scenario};
+pub use scenario::{
+    Act, Broken, CHECKS, Check, Checks, DEEDS, Deed, Kept, Life, Outcome, Plan, Scenario, Step, Work,
+};
+pub use watch::{Course, Seen};
 pub use world::World;
 
 /// The index of a machine in its fleet.

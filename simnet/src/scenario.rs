@@ -15,16 +15,20 @@ use vigo_node::crdt::Space;
 use vigo_node::spanner::{Grant, NodeKind, Right};
 
 use crate::faults::Rates;
-use crate::machine::Power;
+use crate::machine::{Machine, Power};
 use crate::model::Model;
+use crate::watch::Seen;
 use crate::{Figures, Fleet, Ix};
 
 mod check;
 mod deeds;
 mod life;
+mod plan;
 
+pub use check::{CHECKS, Check, Checks, Kept};
 pub use deeds::{DEEDS, Deed};
 pub use life::Life;
+pub use plan::{Act, Plan, Step, Work};
 
 /// What a life came to.
 #[derive(Debug, Clone)]
@@ -74,6 +78,8 @@ pub struct Scenario {
     pub(crate) revoked: BTreeSet<Ix>,
     pub(crate) second: SecretKey,
     pub(crate) texts: u64,
+    /// Which checks are made.
+    checks: Checks,
 }
 
 impl Scenario {
@@ -111,16 +117,63 @@ impl Scenario {
             doomed.insert(bolts.len() - 1);
         }
         let (model, joining, revoked) = (Model::default(), BTreeMap::new(), BTreeSet::new());
-        let life = life.clone();
-        Scenario { fleet, model, dice, life, members, bolts, joining, doomed, revoked, second, texts: 0 }
+        let (life, checks) = (life.clone(), Checks::default());
+        Scenario {
+            fleet,
+            model,
+            dice,
+            life,
+            members,
+            bolts,
+            joining,
+            doomed,
+            revoked,
+            second,
+            texts: 0,
+            checks,
+        }
+    }
+
+    /// Lets only these checks be made.
+    pub fn judged_by(mut self, checks: &Checks) -> Scenario {
+        self.checks = checks.clone();
+        self
     }
 
     /// Lives it through.
     ///
     /// # Errors
     /// [`Broken`] if a promise did not hold.
-    pub fn run(mut self) -> Result<Outcome, Broken> {
-        let began = self.fleet.now();
+    pub fn run(self) -> Result<Outcome, Broken> {
+        self.live(&mut |_| {})
+    }
+
+    /// Lives it through; `watch` sees it after every step.
+    ///
+    /// # Errors
+    /// [`Broken`] if a promise did not hold.
+    pub fn live(mut self, watch: &mut dyn FnMut(&Seen)) -> Result<Outcome, Broken> {
+        let began = self.begin()?;
+        // Half of the pauses are short.
+        let of = self.life.steps.saturating_mul(self.life.pause) / 4;
+        for step in 0..self.life.steps {
+            let at = self.fleet.now().since(began);
+            let mark = Some(self.step().to_string());
+            watch(&Seen { at, of, mark, ..Seen::default() });
+            let pause = millis(20) + self.dice.below(self.life.pause);
+            // Many things happen at once.
+            self.fleet.elapse(if self.dice.one_in(2) { pause } else { pause / 40 });
+            self.tend();
+            if step % 5 == 0 {
+                self.check_always()?;
+            }
+            watch(&self.look(began, of));
+        }
+        self.finish(began, of, watch)
+    }
+
+    /// A second operator, and some time to rest; when the run begins.
+    fn begin(&mut self) -> Result<Time, Broken> {
         let grants = Right::ALL.into_iter().map(Grant::everywhere).collect();
         let admitted = self.fleet.admit_operator(0, self.second.public(), "bob", grants);
         if admitted.is_none() {
@@ -130,23 +183,17 @@ impl Scenario {
         let (now, members) = (self.fleet.now(), self.members.clone());
         self.fleet.meter.begin(now, members);
         self.fleet.faults = self.life.faults;
-        for step in 0..self.life.steps {
-            self.step();
-            let pause = millis(20) + self.dice.below(self.life.pause);
-            // Many things happen at once.
-            self.fleet.elapse(if self.dice.one_in(2) { pause } else { pause / 40 });
-            self.tend();
-            if step % 5 == 0 {
-                self.check_safety()?;
-            }
-        }
+        Ok(now)
+    }
+
+    /// The faults stop, everything settles, and the last checks are made.
+    fn finish(mut self, began: Time, of: Micros, watch: &mut dyn FnMut(&Seen)) -> Result<Outcome, Broken> {
         self.quiet();
-        let settled = self.settle()?;
-        self.check_safety()?;
-        self.check_history()?;
-        self.check_promises()?;
-        self.fleet.elapse(secs(60));
-        self.check_links()?;
+        let at = self.fleet.now().since(began);
+        watch(&Seen { at, of, mark: Some("the faults stop".into()), ..Seen::default() });
+        let settled = self.settle(began, of, watch)?;
+        self.check_always()?;
+        self.check_eventually()?;
         let lasted = self.fleet.now().since(began);
         let nodes = self.members.len();
         let (trace, events) = (self.fleet.trace(), self.fleet.events());
@@ -155,21 +202,67 @@ impl Scenario {
         Ok(Outcome { trace, events, nodes, lasted, settled, reached: self.fleet.reached, figures })
     }
 
+    /// Waits until all members agree and all have run the head; how long that took.
+    fn settle(&mut self, began: Time, of: Micros, watch: &mut dyn FnMut(&Seen)) -> Result<Micros, Broken> {
+        let (since, mut looked) = (self.fleet.now(), 0);
+        let mut why = String::new();
+        while self.fleet.now().since(since) <= self.life.settles {
+            let passed = self.fleet.now().since(since);
+            let settled = self.unsettled().map(|what| why = what).is_none();
+            if settled || passed >= looked {
+                watch(&self.look(began, of));
+                looked = passed + (passed / 20).max(millis(500));
+            }
+            if settled {
+                return Ok(passed);
+            }
+            self.fleet.elapse(millis(500));
+            self.tend();
+        }
+        Err(self.broken(check::SETTLES, why))
+    }
+
+    /// The fleet as it is now.
+    fn look(&self, began: Time, of: Micros) -> Seen {
+        let standing = self.standing();
+        let on: Vec<&Machine> =
+            standing.iter().map(|ix| self.fleet.machine(*ix)).filter(|m| m.power() == Power::On).collect();
+        let mut groups: BTreeMap<Vec<Option<Hash>>, usize> = BTreeMap::new();
+        for machine in &on {
+            let digests = Scenario::spaces().iter().map(|space| machine.digest(space)).collect();
+            *groups.entry(digests).or_default() += 1;
+        }
+        let ran = |machine: &Machine| machine.epochs_run.last().copied();
+        let newest = standing.iter().filter_map(|ix| ran(self.fleet.machine(*ix))).max();
+        Seen {
+            at: self.fleet.now().since(began),
+            of,
+            events: self.fleet.events(),
+            nodes: standing.len(),
+            on: on.len(),
+            agree: groups.into_values().max().unwrap_or(0),
+            current: on.iter().filter(|machine| ran(machine) == newest).count(),
+            mark: None,
+        }
+    }
+
     pub(crate) fn broken(&mut self, promise: &'static str, what: String) -> Broken {
         Broken { promise, what, report: self.fleet.report() }
     }
 
-    /// One thing happens.
-    fn step(&mut self) {
+    /// One thing happens; its name.
+    fn step(&mut self) -> &'static str {
         let all = DEEDS.iter().map(|deed| self.life.weight(deed)).sum();
         let mut left = self.dice.below(all);
         for deed in DEEDS {
             let weight = self.life.weight(deed);
             if left < weight {
-                return (deed.act)(self);
+                (deed.act)(self);
+                return deed.name;
             }
             left -= weight;
         }
+        "nothing"
     }
 
     /// Looks after machines that joined, and after processes that ended.
@@ -193,6 +286,11 @@ impl Scenario {
         self.fleet.heal();
         self.fleet.faults = Rates::default();
         self.fleet.plug.clear();
+        self.all_on();
+    }
+
+    /// Everything that is off is switched on.
+    fn all_on(&mut self) {
         for ix in self.members.clone() {
             if self.fleet.machine(ix).power() == Power::Off {
                 self.fleet.start(ix);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+use super::sim::Sim;
 use super::{Everywhere, KeyArgs, RULE};
 
 /// `vigo`.
@@ -55,6 +56,8 @@ pub enum Command {
     Demo(Demo),
     /// Measure this machine against its own references
     Bench(Bench),
+    /// Simulate whole fleets in virtual time, and check what must hold
+    Sim(Sim),
     /// Run a node's trace again and compare
     Replay(Replay),
     /// Print completions for a shell

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vigo_base::Hash;
-use vigo_base::time::{Micros, millis};
+use vigo_base::time::{Micros, secs};
 use vigo_node::content_types::config::Epoch;
 use vigo_node::crdt::Space;
 use vigo_node::{Command, Reply};
@@ -11,6 +11,88 @@ use vigo_node::{Command, Reply};
 use super::{Broken, Scenario};
 use crate::machine::Power;
 use crate::{Ix, Known};
+
+/// What a run is called that does not settle.
+pub(super) const SETTLES: &str = "everything settles when the faults stop";
+
+/// When a check holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// At every moment at which it is looked at.
+    Always,
+    /// Once the faults have stopped and all has settled.
+    Eventually,
+}
+
+/// Something that must hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Check {
+    /// What files call it.
+    pub name: &'static str,
+    /// When it holds.
+    pub kept: Kept,
+    /// What is promised, in the words of [`Broken::promise`].
+    pub promises: &'static [&'static str],
+    /// How long after all has settled it is looked at first, in microseconds.
+    pub after: Micros,
+    /// Looks.
+    pub holds: fn(&mut Scenario) -> Result<(), Broken>,
+}
+
+const fn check(
+    name: &'static str,
+    kept: Kept,
+    promises: &'static [&'static str],
+    holds: fn(&mut Scenario) -> Result<(), Broken>,
+) -> Check {
+    Check { name, kept, promises, after: 0, holds }
+}
+
+/// Everything that is checked. That a run settles is looked at by whoever waits for it.
+pub const CHECKS: &[Check] = &[
+    check("same-answers", Kept::Always, &["equal records give equal answers"], Scenario::check_safety),
+    check("settles", Kept::Eventually, &[SETTLES], |_| Ok(())),
+    check("no-way-back", Kept::Eventually, &["nothing goes back while it counts"], Scenario::check_history),
+    check("nothing-lost", Kept::Eventually, &["nothing acknowledged is lost"], Scenario::check_acknowledged),
+    check(
+        "model",
+        Kept::Eventually,
+        &[
+            "members stay members",
+            "the head is the greatest that counts",
+            "a setting has its latest value",
+            "bolts list every member",
+        ],
+        Scenario::check_model,
+    ),
+    check("revoked-cut", Kept::Eventually, &["a revocation cuts connections"], Scenario::check_revoked),
+    Check {
+        after: secs(60),
+        ..check("links", Kept::Eventually, &["links follow member sessions"], Scenario::check_links)
+    },
+];
+
+/// Which checks are made, by their names, and what must have been reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Of those that hold at every moment; all if none is said.
+    pub always: Option<Vec<String>>,
+    /// Of those that hold in the end; all if none is said. A run that does not settle is broken in any case.
+    pub eventually: Option<Vec<String>>,
+    /// What must really have been reached, by the names of [`crate::Outcome::reached`].
+    pub sometimes: Vec<String>,
+}
+
+impl Checks {
+    /// Whether a check is made.
+    pub fn has(&self, check: &Check) -> bool {
+        let names = match check.kept {
+            Kept::Always => &self.always,
+            Kept::Eventually => &self.eventually,
+        };
+        names.as_ref().is_none_or(|names| names.iter().any(|name| name == check.name))
+    }
+}
 
 /// What a node says about what follows from records alone.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +110,7 @@ fn of<'k>(known: &'k Known, space: &Space) -> Option<&'k BTreeSet<Hash>> {
 
 impl Scenario {
     /// Two nodes that hold the same say the same.
-    pub(super) fn check_safety(&mut self) -> Result<(), Broken> {
+    fn check_safety(&mut self) -> Result<(), Broken> {
         let mut said: BTreeMap<Vec<Option<BTreeSet<Hash>>>, (Ix, Says)> = BTreeMap::new();
         for ix in self.members.clone() {
             let Some(says) = self.says(ix) else { continue };
@@ -79,23 +161,28 @@ impl Scenario {
         Some(Says { head: status.head, tips, publishes, settings, members })
     }
 
-    /// Waits until all members agree and all have run the head; how long that took.
-    pub(super) fn settle(&mut self) -> Result<Micros, Broken> {
-        let began = self.fleet.now();
-        let mut why = String::new();
-        while self.fleet.now().since(began) <= self.life.settles {
-            match self.unsettled() {
-                None => return Ok(self.fleet.now().since(began)),
-                Some(what) => why = what,
-            }
-            self.fleet.elapse(millis(500));
-            self.tend();
+    /// Makes the checks that hold at every moment.
+    pub(super) fn check_always(&mut self) -> Result<(), Broken> {
+        CHECKS.iter().filter(|check| check.kept == Kept::Always).try_for_each(|check| self.make(check))
+    }
+
+    /// Makes the checks that hold once all has settled.
+    pub(super) fn check_eventually(&mut self) -> Result<(), Broken> {
+        let settled = self.fleet.now();
+        for check in CHECKS.iter().filter(|check| check.kept == Kept::Eventually) {
+            let passed = self.fleet.now().since(settled);
+            self.fleet.elapse(check.after.saturating_sub(passed));
+            self.make(check)?;
         }
-        Err(self.broken("everything settles when the faults stop", why))
+        Ok(())
+    }
+
+    fn make(&mut self, check: &Check) -> Result<(), Broken> {
+        if self.checks.has(check) { (check.holds)(self) } else { Ok(()) }
     }
 
     /// Gossip links stand between members that are connected, and nowhere else.
-    pub(super) fn check_links(&mut self) -> Result<(), Broken> {
+    fn check_links(&mut self) -> Result<(), Broken> {
         let mut bad = None;
         for (a, b) in self.fleet.mesh.pairs() {
             self.fleet.reach("a link was looked at");
@@ -108,7 +195,7 @@ impl Scenario {
     }
 
     /// What does not agree yet, if anything.
-    fn unsettled(&mut self) -> Option<String> {
+    pub(super) fn unsettled(&mut self) -> Option<String> {
         let now = self.fleet.now();
         if let Some((ix, _)) = self.joining.iter().find(|(_, until)| now < **until) {
             return Some(format!("{ix} has not joined"));
@@ -156,7 +243,7 @@ impl Scenario {
     }
 
     /// No head and no run ever went back but from a publish that was cut off.
-    pub(super) fn check_history(&mut self) -> Result<(), Broken> {
+    fn check_history(&mut self) -> Result<(), Broken> {
         for ix in self.members.clone() {
             let (heads, ran) = (self.fleet.machine(ix).heads.clone(), self.fleet.machine(ix).ran.clone());
             for (kind, history) in [("saw", heads), ("ran", ran)] {
@@ -178,8 +265,8 @@ impl Scenario {
         Ok(())
     }
 
-    /// Nothing acknowledged is lost, and every node says what the model says.
-    pub(super) fn check_promises(&mut self) -> Result<(), Broken> {
+    /// Nothing acknowledged is lost.
+    fn check_acknowledged(&mut self) -> Result<(), Broken> {
         let present = self.present();
         let promised: Vec<Hash> = self.model.promised().map(|s| s.id).collect();
         for ix in self.standing() {
@@ -188,13 +275,20 @@ impl Scenario {
                 let what = format!("{ix} does not hold {:?}", self.model.signed[lost]);
                 return Err(self.broken("nothing acknowledged is lost", what));
             }
-            self.check_against_model(ix, &present)?;
         }
-        self.check_revoked()?;
         for signed in self.model.signed.values().filter(|s| !s.acked) {
             let came = present.contains(&signed.id);
             let what = if came { "unacknowledged and here" } else { "unacknowledged and gone" };
             *self.fleet.reached.entry(what).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Every node says what the model says.
+    fn check_model(&mut self) -> Result<(), Broken> {
+        let present = self.present();
+        for ix in self.standing() {
+            self.check_against_model(ix, &present)?;
         }
         if self.model.signed.values().any(|s| self.model.is_cut(&s.id)) {
             self.fleet.reach("something was cut off");

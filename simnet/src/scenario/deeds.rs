@@ -29,9 +29,14 @@ const fn deed(name: &'static str, often: u64, about: &'static str, act: fn(&mut 
     Deed { name, about, often, act }
 }
 
-/// Everything that can happen in a life.
+/// Everything that can happen in a life. Plans of fleets name them as well; those of weight 0 are for plans.
 pub const DEEDS: &[Deed] = &[
-    deed("publish", 5, "an operator publishes through some node", Scenario::publish),
+    deed(
+        "publish",
+        5,
+        "an operator publishes through some node, which now and then loses power then",
+        Scenario::publish,
+    ),
     deed("set", 2, "an operator changes a setting through some node", Scenario::set),
     deed("join", 1, "a machine is invited and begins to join", Scenario::join),
     deed("revoke_node", 1, "a node is revoked", Scenario::revoke_node),
@@ -46,6 +51,12 @@ pub const DEEDS: &[Deed] = &[
     deed("break", 1, "one connection in three breaks", Scenario::break_some),
     deed("clock", 1, "a clock is wrong from the next start on, or set while the node runs", Scenario::clock),
     deed("fail", 1, "fetches, disks and replays begin or stop to fail at random", Scenario::failing),
+    deed(
+        "publish_safely",
+        0,
+        "an operator publishes, and the node keeps its power",
+        Scenario::publish_safely,
+    ),
 ];
 
 impl Scenario {
@@ -74,11 +85,22 @@ impl Scenario {
         let hands = self.at_hand();
         let Some(at) = self.pick(&hands) else { return };
         let key = self.operator();
-        self.texts += 1;
-        let text = format!("v{}", self.texts);
         if self.dice.one_in(6) {
             self.crash_of(at);
         }
+        self.publish_at(at, key);
+    }
+
+    pub(super) fn publish_safely(&mut self) {
+        let hands = self.at_hand();
+        let Some(at) = self.pick(&hands) else { return };
+        let key = self.operator();
+        self.publish_at(at, key);
+    }
+
+    fn publish_at(&mut self, at: Ix, key: vigo_base::SecretKey) {
+        self.texts += 1;
+        let text = format!("v{}", self.texts);
         if let Some(p) = self.fleet.try_publish(at, &key, &text) {
             let what = What::Publish { epoch: p.at.epoch, text };
             let signer = key.public();

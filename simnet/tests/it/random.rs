@@ -1,64 +1,38 @@
 //! Random lives (R1): nodes, deeds and faults from one seed; safety while they last, liveness afterwards.
 //!
-//! A life that fails prints its seed and the one command that tells it again.
+//! What a life is made of stands in `simnet/scenarios/lives.toml`, which `vigo sim run lives` reads as well. A life that
+//! fails prints its seed and the commands that tell it again.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use vigo_simnet::{Life, Outcome, Scenario};
+use vigo_simnet::Outcome;
+use vigo_simnet::file::File;
 
-/// Seeds of a test run, and of those the ones that are lived twice.
-const SEEDS: u64 = 200;
+/// Seeds of a test run that are lived twice.
 const TWICE: u64 = 12;
 /// From here on a seed is one of the long run.
 const LONG_SEEDS: u64 = 1_000_000;
 
-/// What every set of lives must have reached, or the test tests less than it says.
-const MUST_REACH: &[&str] = &[
-    "a fork of epochs",
-    "a head went back from a publish that was cut off",
-    "a link was looked at",
-    "a revoked operator worked on",
-    "connections broken",
-    "crash in the middle of outputs",
-    "durable before it was passed on",
-    "failed disk",
-    "failed fetch",
-    "gossip accepted",
-    "gossip came twice",
-    "gossip lost",
-    "handed to two nodes",
-    "joined in trouble",
-    "killed",
-    "link cut",
-    "link cut one way",
-    "node revoked",
-    "operator revoked",
-    "partition",
-    "replayed records",
-    "restarted",
-    "something was cut off",
-    "submission refused",
-    "two held the same",
-    "unacknowledged and gone",
-    "unacknowledged and here",
-    "wall clock set",
-    "wrong clock",
-];
+/// A scenario of the library.
+fn scenario(name: &str) -> File {
+    File::built_in(name).unwrap_or_else(|| panic!("no scenario {name}"))
+}
 
-fn live(seed: u64, life: &Life) -> Outcome {
-    let lived = std::panic::catch_unwind(|| Scenario::random(seed, life).run());
+fn live(seed: u64, lives: &File) -> Outcome {
+    let lived = std::panic::catch_unwind(|| lives.run(seed, &mut |_| {}));
     match lived {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(broken)) => panic!("seed {seed}: {broken}\n{}", again(seed)),
-        Err(_) => panic!("seed {seed} panicked, see above\n{}", again(seed)),
+        Ok(Err(broken)) => panic!("seed {seed}: {broken}\n{}", again(seed, lives)),
+        Err(_) => panic!("seed {seed} panicked, see above\n{}", again(seed, lives)),
     }
 }
 
-fn again(seed: u64) -> String {
-    format!("tell it again: VIGO_SEED={seed} cargo test -p vigo-simnet --test it one_seed -- --nocapture")
+fn again(seed: u64, lives: &File) -> String {
+    let test = format!("VIGO_SEED={seed} cargo test -p vigo-simnet --test it one_seed -- --nocapture");
+    format!("tell it again: vigo sim run {} --seed {seed}\n         or: {test}", lives.name)
 }
 
 #[derive(Default)]
@@ -71,7 +45,7 @@ struct Sum {
 }
 
 /// Lives the seeds on two threads.
-fn live_all(first: u64, count: u64, life: &Life, twice: u64) -> Sum {
+fn live_all(first: u64, count: u64, lives: &File, twice: u64) -> Sum {
     let (next, sum) = (AtomicU64::new(first), Mutex::new(Sum::default()));
     std::thread::scope(|scope| {
         let work = || {
@@ -81,9 +55,9 @@ fn live_all(first: u64, count: u64, life: &Life, twice: u64) -> Sum {
                     return;
                 }
                 let lived = std::panic::catch_unwind(|| {
-                    let outcome = live(seed, life);
+                    let outcome = live(seed, lives);
                     if seed - first < twice {
-                        assert_eq!(outcome.trace, live(seed, life).trace, "seed {seed} told two stories");
+                        assert_eq!(outcome.trace, live(seed, lives).trace, "seed {seed} told two stories");
                     }
                     outcome
                 });
@@ -121,9 +95,13 @@ impl Sum {
 
 #[test]
 fn random_lives_are_safe_and_settle() {
-    let count = std::env::var("VIGO_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(SEEDS);
+    let count = std::env::var("VIGO_SEEDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or_else(|| scenario("lives").seeds);
     let began = Instant::now();
-    let mut sum = live_all(1, count, &Life::short(), TWICE);
+    let lives = scenario("lives");
+    let mut sum = live_all(1, count, &lives, TWICE);
     let (p50, p99) = (sum.settled(50), sum.settled(99));
     println!(
         "R1 | {count} lives in {:?} | {:.1} fleet-hours, {} events | settled p50 {p50} ms, p99 {p99} ms | {:?}",
@@ -132,15 +110,17 @@ fn random_lives_are_safe_and_settle() {
         sum.events,
         sum.reached
     );
-    assert!(sum.failed.is_empty(), "seeds {:?} failed; {}", sum.failed, again(sum.failed[0]));
-    let missed: Vec<_> = MUST_REACH.iter().filter(|what| !sum.reached.contains_key(*what)).collect();
-    assert!(count < SEEDS || missed.is_empty(), "never reached: {missed:?}");
+    assert!(sum.failed.is_empty(), "seeds {:?} failed; {}", sum.failed, again(sum.failed[0], &lives));
+    let must = &lives.checks.sometimes;
+    let missed: Vec<_> = must.iter().filter(|what| !sum.reached.contains_key(what.as_str())).collect();
+    assert!(must.len() >= 29, "the file names what must be reached: {must:?}");
+    assert!(count < lives.seeds || missed.is_empty(), "never reached: {missed:?}");
 }
 
 #[test]
 fn one_seed() {
     if let Some(seed) = std::env::var("VIGO_SEED").ok().and_then(|n| n.parse().ok()) {
-        let outcome = live(seed, &if seed < LONG_SEEDS { Life::short() } else { Life::long() });
+        let outcome = live(seed, &scenario(if seed < LONG_SEEDS { "lives" } else { "lives-long" }));
         println!("{outcome:?}");
     }
 }
@@ -150,9 +130,10 @@ fn one_seed() {
 #[ignore = "takes long: .ci/long runs it"]
 fn random_lives_over_ten_thousand_fleet_hours() {
     let (mut hours, mut lives, mut first, mut all) = (0.0, 0, LONG_SEEDS, Sum::default());
+    let long = scenario("lives-long");
     while hours < 10_000.0 {
-        let mut sum = live_all(first, 8, &Life::long(), 0);
-        assert!(sum.failed.is_empty(), "seeds {:?} failed; {}", sum.failed, again(sum.failed[0]));
+        let mut sum = live_all(first, 8, &long, 0);
+        assert!(sum.failed.is_empty(), "seeds {:?} failed; {}", sum.failed, again(sum.failed[0], &long));
         first += 8;
         lives += 8;
         hours += sum.fleet_hours;
