@@ -216,10 +216,13 @@ impl Peers {
         }
     }
 
-    /// Who was dialed at `address` has answered there: before [`Peers::connected`].
+    /// Who was dialed at `address` has answered there: before [`Peers::connected`]. A dial to another address of its
+    /// is given up: that one has not worked.
     pub fn answered_at(&mut self, key: &PublicKey, address: &str) {
         if let Some((_, at, since)) = self.heard.remove(key).filter(|(_, at, _)| at.as_str() == address) {
             self.dialing.insert(*key, (at, since));
+        } else if self.dialing.get(key).is_some_and(|(at, _)| at.as_str() != address) {
+            self.dialing.remove(key);
         }
     }
 

@@ -225,6 +225,21 @@ fn a_stranger_is_told_no_address_that_a_peer_has_left() {
 }
 
 #[test]
+fn only_the_address_that_answered_has_worked() {
+    let mut peers = view(Kind::Bolt);
+    peers.learn(Source::Itself, key(1), Kind::Bolt, vec![at(1)]);
+    assert_eq!(peers.plan(now(), &Links::new(), &nobody()).len(), 1, "it is dialed where the book says");
+    // A beacon names another address; it is dialed there too, comes to us by itself, and then answers there.
+    let near: Address = "[fe80::1%2]:1531".parse().unwrap();
+    assert!(peers.dial_heard(now(), key(1), Kind::Bolt, near.clone()).is_some());
+    peers.connected(now(), key(1), Kind::Bolt, Dialer::Them);
+    peers.answered_at(&key(1), near.as_str());
+    peers.connected(now().after(1), key(1), Kind::Bolt, Dialer::Us);
+    let places = &peers.book().get(&key(1)).unwrap().places;
+    assert!(places.iter().all(|p| p.address != at(1) || p.good.is_none()), "{places:?}");
+}
+
+#[test]
 fn links_to_envoys_are_exchanged_slowly_and_replaced() {
     let (mut peers, mut links) = (knows(Kind::Envoy, 2, 30), Links::new());
     settle(&mut peers, now(), &mut links, &nobody());
