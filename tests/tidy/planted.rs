@@ -17,7 +17,7 @@ const MECHANISM: [&str; 3] = ["base/src/planted.rs", "base/src/lib.rs", "simnet/
 const FAULTS: &str = "simnet/tests/planted/faults.rs";
 const SUITE: &str = "simnet/tests/planted/suite.rs";
 /// Tests of `simnet/tests/it` that are not tried against faults: the random lives are tried seed by seed.
-const LEFT_OUT: [&str; 1] = ["random"];
+const LEFT_OUT: [&str; 2] = ["random", "soak"];
 
 fn enables(crates: &[Crate], workspace: &toml::Table) -> Vec<Breach> {
     let instead = "the feature is chosen on the command line of cargo test, never in a manifest";

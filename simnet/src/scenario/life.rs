@@ -53,9 +53,9 @@ impl Life {
         }
     }
 
-    /// For the long run: many hours.
+    /// For the long run: many hours of fleets that stay above twenty nodes, whatever is revoked.
     pub fn long() -> Life {
-        Life { nodes: (5, 24), steps: 120, pause: mins(40), ..Life::short() }
+        Life { nodes: (22, 26), steps: 120, pause: mins(40), ..Life::short() }
     }
 
     /// How often a deed happens beside the others.

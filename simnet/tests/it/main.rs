@@ -8,7 +8,8 @@
 //! - `hostile`: members gone bad;
 //! - `lan`: machines that find each other by beacons, and what a hostile neighbour can cause;
 //! - `random`: seeded random lives with every fault (R1);
-//! - `skew`: clocks that are wrong.
+//! - `skew`: clocks that are wrong;
+//! - `soak`: random lives of large fleets over many hours, for `.ci/long`.
 
 mod audit;
 mod authority;
@@ -20,4 +21,5 @@ mod power;
 mod random;
 
 mod skew;
+mod soak;
 mod stories;

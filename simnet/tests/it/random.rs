@@ -14,14 +14,14 @@ use vigo_simnet::file::File;
 /// Seeds of a test run that are lived twice.
 const TWICE: u64 = 12;
 /// From here on a seed is one of the long run.
-const LONG_SEEDS: u64 = 1_000_000;
+pub(crate) const LONG_SEEDS: u64 = 1_000_000;
 
 /// A scenario of the library.
-fn scenario(name: &str) -> File {
+pub(crate) fn scenario(name: &str) -> File {
     File::built_in(name).unwrap_or_else(|| panic!("no scenario {name}"))
 }
 
-fn live(seed: u64, lives: &File) -> Outcome {
+pub(crate) fn live(seed: u64, lives: &File) -> Outcome {
     let lived = std::panic::catch_unwind(|| lives.run(seed, &mut |_| {}));
     match lived {
         Ok(Ok(outcome)) => outcome,
@@ -30,7 +30,7 @@ fn live(seed: u64, lives: &File) -> Outcome {
     }
 }
 
-fn again(seed: u64, lives: &File) -> String {
+pub(crate) fn again(seed: u64, lives: &File) -> String {
     let test = format!("VIGO_SEED={seed} cargo test -p vigo-simnet --test it one_seed -- --nocapture");
     format!("tell it again: vigo sim run {} --seed {seed}\n         or: {test}", lives.name)
 }
@@ -40,7 +40,7 @@ struct Sum {
     reached: BTreeMap<&'static str, u64>,
     settled: Vec<u64>,
     failed: Vec<u64>,
-    fleet_hours: f64,
+    node_hours: f64,
     events: u64,
 }
 
@@ -80,7 +80,7 @@ impl Sum {
             *self.reached.entry(what).or_default() += times;
         }
         self.settled.push(outcome.settled / 1_000);
-        self.fleet_hours += outcome.nodes as f64 * outcome.lasted as f64 / 3.6e9;
+        self.node_hours += outcome.nodes as f64 * outcome.lasted as f64 / 3.6e9;
         self.events += outcome.events;
     }
 
@@ -104,9 +104,9 @@ fn random_lives_are_safe_and_settle() {
     let mut sum = live_all(1, count, &lives, TWICE);
     let (p50, p99) = (sum.settled(50), sum.settled(99));
     println!(
-        "R1 | {count} lives in {:?} | {:.1} fleet-hours, {} events | settled p50 {p50} ms, p99 {p99} ms | {:?}",
+        "R1 | {count} lives in {:?} | {:.1} node-hours, {} events | settled p50 {p50} ms, p99 {p99} ms | {:?}",
         began.elapsed(),
-        sum.fleet_hours,
+        sum.node_hours,
         sum.events,
         sum.reached
     );
@@ -123,24 +123,4 @@ fn one_seed() {
         let outcome = live(seed, &scenario(if seed < LONG_SEEDS { "lives" } else { "lives-long" }));
         println!("{outcome:?}");
     }
-}
-
-/// More than 10,000 fleet-hours.
-#[test]
-#[ignore = "takes long: .ci/long runs it"]
-fn random_lives_over_ten_thousand_fleet_hours() {
-    let (mut hours, mut lives, mut first, mut all) = (0.0, 0, LONG_SEEDS, Sum::default());
-    let long = scenario("lives-long");
-    while hours < 10_000.0 {
-        let mut sum = live_all(first, 8, &long, 0);
-        assert!(sum.failed.is_empty(), "seeds {:?} failed; {}", sum.failed, again(sum.failed[0], &long));
-        first += 8;
-        lives += 8;
-        hours += sum.fleet_hours;
-        all.events += sum.events;
-        all.settled.append(&mut sum.settled);
-    }
-    let (p50, p99) = (all.settled(50), all.settled(99));
-    println!("long | R1 | {hours:.0} fleet-hours in {lives} lives, seeds from 1000000 | 0 diverged");
-    println!("long | R1 | {} events | settled p50 {p50} ms, p99 {p99} ms after the last fault", all.events);
 }
