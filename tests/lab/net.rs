@@ -131,16 +131,33 @@ impl Lab {
         }
     }
 
-    /// Drops what `from` sends to `to`; the other way still works.
+    /// Drops what `from` sends to `to`, over IPv4 and IPv6, to it or to everybody; the other way still works.
     pub fn deafen(&self, to: &str, from: &str) {
-        let source = self.outer_address(from);
-        nft(&self.namespace(to), &format!("add element inet lab deaf {{ {source} }}"));
+        self.deaf("add", to, from);
     }
 
     /// Ends [`Lab::deafen`].
     pub fn hear(&self, to: &str, from: &str) {
-        let source = self.outer_address(from);
-        nft(&self.namespace(to), &format!("delete element inet lab deaf {{ {source} }}"));
+        self.deaf("delete", to, from);
+    }
+
+    fn deaf(&self, doing: &str, to: &str, from: &str) {
+        let (source, card) = (self.outer_address(from), self.card(from));
+        let rules = format!(
+            "{doing} element inet lab deaf {{ {source} }}\n{doing} element inet lab deaf_cards {{ {card} }}"
+        );
+        nft(&self.namespace(to), &rules);
+    }
+
+    /// The hardware address that a host's packets, or its NAT box's, come from.
+    fn card(&self, name: &str) -> String {
+        let namespace = match &self.get(name).cage {
+            Some((cage, _)) => cage.clone(),
+            None => self.namespace(name),
+        };
+        let output = Command::new("ip").args(["-n", &namespace, "-br", "link", "show", "eth0"]).output();
+        let text = output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+        text.split_whitespace().nth(2).unwrap_or_else(|| panic!("{name} has no eth0: {text}")).to_owned()
     }
 
     /// A command that will run on a host.
@@ -245,7 +262,12 @@ impl Drop for Lab {
 
 const DEAF_RULES: &str = "table inet lab {
     set deaf { type ipv4_addr; }
-    chain heard { type filter hook input priority 0; policy accept; ip saddr @deaf drop; }
+    set deaf_cards { type ether_addr; }
+    chain heard {
+        type filter hook input priority 0; policy accept;
+        ip saddr @deaf drop
+        ether saddr @deaf_cards drop
+    }
 }";
 
 const NAT_RULES: &str = "table ip nat {

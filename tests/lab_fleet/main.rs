@@ -7,8 +7,11 @@
 
 #[path = "../lab/mod.rs"]
 mod lab;
+#[path = "../stories/mod.rs"]
+mod stories;
 
 mod bench;
+mod conformance;
 mod discover;
 mod divided;
 mod drill;
@@ -26,3 +29,5 @@ mod rollout;
 mod siege;
 mod strangers;
 mod trust;
+
+pub(crate) use vigo_daemon::node;
