@@ -3,7 +3,8 @@
 //!
 //! The words of this crate:
 //!
-//! - a **[frame]** is what two peers say to each other; a *bulk* request opens a stream of its own.
+//! - a **[frame]** is what two peers say to each other; a *bulk* request opens a stream of its own. A
+//!   [deframer] cuts the frames out of a stream.
 //! - an **[outline]** is how a blob is cut into chunks; a `BlobRef` (hash, exchange id, size) is what signed
 //!   statements name.
 //! - the **[exchange]** decides which chunk to ask from whom; its `Seeder` decides what to show to whom.
@@ -46,6 +47,7 @@
 
 pub mod beacon;
 pub mod bitmap;
+pub mod deframer;
 pub mod exchange;
 pub mod frame;
 pub mod gossip;

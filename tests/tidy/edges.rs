@@ -7,7 +7,7 @@ use crate::tree::{Crate, crates};
 use crate::{Breach, expect_none};
 
 /// Each crate with the crates that it may name. `tests` may name any.
-const TABLE: [(&str, &[&str]); 13] = [
+const TABLE: [(&str, &[&str]); 14] = [
     ("base", &[]),
     ("crdt", &["base"]),
     ("spanner", &["crdt", "base"]),
@@ -20,6 +20,7 @@ const TABLE: [(&str, &[&str]); 13] = [
     ("daemon", &["node", "executors", "base"]),
     ("cli", &["daemon", "stacks", "simnet", "base"]),
     ("bench", &["stacks", "swarm", "crdt", "base"]),
+    ("fuzz", &["node", "content", "spanner", "swarm", "stacks", "crdt", "base"]),
     ("tests", &["*"]),
 ];
 

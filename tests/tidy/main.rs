@@ -6,6 +6,7 @@
 //! tree is read, never written.
 
 mod advisories;
+mod decoders;
 mod docs;
 mod edges;
 mod letters;

@@ -16,6 +16,7 @@ use vigo_node::crdt::{BadStatement, Space};
 use vigo_node::io::NotRun;
 use vigo_node::stacks::plan::Plan;
 use vigo_node::stacks::report::{Outcome, RunReport};
+pub use vigo_node::warrant::wire::Tally;
 use vigo_node::warrant::{Evidence, NotWarranted, Request, Told, Warrants};
 
 use super::anchor::Kept;
@@ -34,21 +35,6 @@ pub struct Machine {
 
 /// The record of what a run has to trigger still.
 const PENDING: &str = "pending";
-
-/// What became of statements that were told together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// They are held from now on, and durable.
-    pub new: u32,
-    /// They were held.
-    pub known: u32,
-    /// They hang on nothing that is held.
-    pub early: u32,
-    /// There was no room.
-    pub full: u32,
-    /// They are no statements of this fleet.
-    pub bad: u32,
-}
 
 /// One applier.
 #[derive(Debug)]

@@ -17,9 +17,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use vigo_base::PublicKey;
+use vigo_node::swarm::deframer::{BadFrame, Deframer};
 
 use super::endpoint::{SendError, Shared};
-use super::frame::{BadFrame, Deframer};
 use super::guard::Permit;
 use super::{ChannelEvent, ConnId, LinkStats, Why, bulk, code};
 

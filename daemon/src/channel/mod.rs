@@ -20,7 +20,6 @@
 mod bench;
 mod bulk;
 mod endpoint;
-mod frame;
 pub(crate) mod guard;
 mod limits;
 mod link;

@@ -20,6 +20,7 @@
 mod anchor;
 mod evidence;
 mod refusal;
+pub mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -10,16 +10,23 @@ const FIRST_RESERVE: usize = 4096;
 
 /// A peer's stream that is not a sequence of frames.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadFrame {
+pub enum BadFrame {
+    /// More bytes than a frame may have.
     #[error("a frame of {found} bytes, where at most {limit} are allowed")]
-    TooLong { found: usize, limit: usize },
+    TooLong {
+        /// How many it would have.
+        found: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// Only the first may be empty.
     #[error("an empty frame after the first")]
     Empty,
 }
 
 /// Cuts a stream of bytes into frames.
 #[derive(Debug)]
-pub(crate) struct Deframer {
+pub struct Deframer {
     limit: usize,
     head: [u8; 4],
     head_filled: usize,
@@ -32,12 +39,15 @@ pub(crate) struct Deframer {
 
 impl Deframer {
     /// A cutter of frames of at most `limit` bytes.
-    pub(crate) fn new(limit: usize) -> Deframer {
+    pub fn new(limit: usize) -> Deframer {
         Deframer { limit, head: [0; 4], head_filled: 0, body: Vec::new(), length: 0, opened: false }
     }
 
     /// Takes bytes off the front of `input` until a frame is whole or the input is used up.
-    pub(crate) fn next(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, BadFrame> {
+    ///
+    /// # Errors
+    /// [`BadFrame`]: the sender's fault, and nothing behind it can be read.
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, BadFrame> {
         loop {
             if self.head_filled < 4 {
                 let take = input.len().min(4 - self.head_filled);
