@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use vigo_base::time::Micros;
 use vigo_base::{Hash, Time};
-use vigo_node::Event;
 use vigo_node::crdt::Unverified;
 use vigo_node::spanner::spend::STATEMENT;
 use vigo_node::swarm::frame::Frame;
 use vigo_node::swarm::gossip::{Opened, open};
+use vigo_node::{Event, Way};
 
 use crate::Ix;
 
@@ -207,7 +207,7 @@ impl Meter {
     pub fn hears(&mut self, now: Time, ix: Ix, event: &Event) {
         match event {
             _ if !self.on => {}
-            Event::Arrived { id, .. } => self.arrived(now, ix, *id),
+            Event::Arrived { id, by, .. } => self.arrived(now, ix, *id, *by),
             Event::Epoch { epoch, id } => {
                 if let Some(update) = self.by_id.get(id).and_then(|n| self.updates.get_mut(*n)) {
                     update.ran.get_or_insert_with(|| (*epoch, Bits::default(), 0));
@@ -218,7 +218,7 @@ impl Meter {
         }
     }
 
-    fn arrived(&mut self, now: Time, ix: Ix, id: Hash) {
+    fn arrived(&mut self, now: Time, ix: Ix, id: Hash, by: Way) {
         let Some(n) = self.by_id.get(&id).copied() else {
             self.figures.updates += 1;
             if self.updates.len() < UPDATES {
@@ -233,8 +233,13 @@ impl Meter {
         let update = &mut self.updates[n];
         // Who came later got it with all else, when it came.
         let member = self.since.get(&ix).is_some_and(|since| *since <= update.at);
-        if update.had.insert(ix) && member {
-            self.figures.delivery.add(now.since(update.at));
+        if !update.had.insert(ix) || !member {
+            return;
+        }
+        match by {
+            // An operator handed it to this node, too: nobody delivered it.
+            Way::Own => self.figures.pairs = self.figures.pairs.saturating_sub(1),
+            _ => self.figures.delivery.add(now.since(update.at)),
         }
     }
 
@@ -325,7 +330,11 @@ mod tests {
     use super::*;
 
     fn arrives(meter: &mut Meter, at: u64, ix: Ix, n: u8) {
-        let (space, by) = ("config".to_string(), vigo_node::Way::Gossip);
+        arrives_by(meter, at, ix, n, Way::Gossip);
+    }
+
+    fn arrives_by(meter: &mut Meter, at: u64, ix: Ix, n: u8, by: Way) {
+        let space = "config".to_string();
         meter.hears(Time(at), ix, &Event::Arrived { space, id: Hash([n; 32]), at: Time(at), by });
     }
 
@@ -342,6 +351,11 @@ mod tests {
         let figures = meter.figures(4);
         assert_eq!((figures.updates, figures.pairs), (1, 2));
         assert_eq!(figures.delivery.curve(), [(10, 1), (30, 2)]);
+        // What is handed to a second node is not delivered to it.
+        arrives_by(&mut meter, 70, 0, 2, Way::Own);
+        arrives_by(&mut meter, 70, 1, 2, Way::Own);
+        let figures = meter.figures(4);
+        assert_eq!((figures.updates, figures.pairs, figures.delivery.count()), (2, 4, 2));
     }
 
     #[test]

@@ -70,7 +70,8 @@ pub(super) fn curve(points: &[(Micros, u64)]) -> String {
     for decade in 0..=decades as u32 {
         let t = (from * 10_f64.powi(decade as i32)).round() as Micros;
         let _ = write!(svg, "<path class=\"grid\" d=\"M{:.1} {TOP}V{:.1}\"/>", x(t), SIZE.1 - BOTTOM);
-        word(&mut svg, x(t), SIZE.1 - 10.0, "middle", &time(t));
+        let anchor = if decade == decades as u32 { "end" } else { "middle" };
+        word(&mut svg, x(t), SIZE.1 - 10.0, anchor, &time(t));
     }
     frame(&mut svg);
     let mut path = format!("M{:.1} {:.1}", x(points[0].0), y(0));
@@ -117,14 +118,17 @@ pub(super) fn timeline(course: &Course) -> String {
     type Of = fn(&crate::watch::Seen) -> usize;
     let lines: [(&str, Of); 3] = [("c", |p| p.on), ("b", |p| p.agree), ("a", |p| p.current)];
     for (class, of) in lines {
-        let mut path = String::new();
+        let (mut path, mut before) = (String::new(), None);
         for (n, point) in course.points.iter().enumerate() {
-            let (at, value) = (x(point.at), y(of(point)));
-            let _ = if n == 0 {
-                write!(path, "M{at:.1} {value:.1}")
-            } else {
-                write!(path, "H{at:.1}V{value:.1}")
+            let (at, value) = (x(point.at), of(point));
+            // What stays as it is needs no corner.
+            let corner = before != Some(value) || n + 1 == course.points.len();
+            let _ = match n {
+                0 => write!(path, "M{at:.1} {:.1}", y(value)),
+                _ if corner => write!(path, "H{at:.1}V{:.1}", y(value)),
+                _ => Ok(()),
             };
+            before = Some(value);
         }
         let _ = write!(svg, "<path class=\"line {class}\" d=\"{path}\"/>");
     }
