@@ -73,9 +73,12 @@ pub struct Unverified {
     parts: Parts,
 }
 
-/// A record whose signature holds. Cheap to clone: the bytes are shared.
+/// A record whose signature holds. One pointer: all that hold the same record share it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct Record(Arc<Body>);
+
+#[derive(PartialEq, Eq)]
+struct Body {
     author: PublicKey,
     parts: Parts,
 }
@@ -155,7 +158,7 @@ impl Unverified {
             false => PublicKey::that_signed(author, Domain::Record, spanner, message, &Signature(signature)),
         };
         match checked {
-            Ok(author) => Ok(Record { author, parts }),
+            Ok(author) => Ok(Record::of(author, parts)),
             Err(why) => Err(BadRecord::Signature { author, why }),
         }
     }
@@ -167,7 +170,7 @@ impl Unverified {
     pub fn trusted(self) -> Result<Record, BadRecord> {
         let Unverified { author, parts } = self;
         let key = PublicKey::from_bytes(author).map_err(|why| BadRecord::Signature { author, why })?;
-        Ok(Record { author: key, parts })
+        Ok(Record::of(key, parts))
     }
 }
 
@@ -182,6 +185,10 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], BadRecord> {
 }
 
 impl Record {
+    fn of(author: PublicKey, parts: Parts) -> Record {
+        Record(Arc::new(Body { author, parts }))
+    }
+
     /// Makes and signs a record.
     ///
     /// # Errors
@@ -219,54 +226,54 @@ impl Record {
         bytes.extend_from_slice(&signature.0);
         let id = Hash::of(&bytes);
         let parts = Parts { space, seq, kind, stamp, payload_at, id, bytes: bytes.into() };
-        Ok(Record { author, parts })
+        Ok(Record::of(author, parts))
     }
 
     /// SHA-256 of the encoded record.
     pub fn id(&self) -> Hash {
-        self.parts.id
+        self.0.parts.id
     }
 
     /// The space it is of.
     pub fn space(&self) -> &Space {
-        &self.parts.space
+        &self.0.parts.space
     }
 
     /// The node that signed it.
     pub fn author(&self) -> PublicKey {
-        self.author
+        self.0.author
     }
 
     /// Its place among the author's records of this space, from 1.
     pub fn seq(&self) -> u64 {
-        self.parts.seq
+        self.0.parts.seq
     }
 
     /// What the payload is; each space has its own kinds.
     pub fn kind(&self) -> u16 {
-        self.parts.kind
+        self.0.parts.kind
     }
 
     /// When the author says it was made. Decides nothing.
     pub fn stamp(&self) -> Stamp {
-        self.parts.stamp
+        self.0.parts.stamp
     }
 
     /// What it says.
     pub fn payload(&self) -> &[u8] {
-        &self.parts.bytes[self.parts.payload_at..self.parts.bytes.len() - SIGNATURE]
+        &self.0.parts.bytes[self.0.parts.payload_at..self.0.parts.bytes.len() - SIGNATURE]
     }
 
     /// The encoded record with its signature.
     pub fn bytes(&self) -> &Arc<[u8]> {
-        &self.parts.bytes
+        &self.0.parts.bytes
     }
 }
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts { space, seq, kind, id, .. } = &self.parts;
-        write!(f, "Record({space} {:?}#{seq} kind {kind} {id:?})", self.author)
+        let Parts { space, seq, kind, id, .. } = &self.0.parts;
+        write!(f, "Record({space} {:?}#{seq} kind {kind} {id:?})", self.0.author)
     }
 }
 

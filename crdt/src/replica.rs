@@ -9,6 +9,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use vigo_base::{Hash, PublicKey, limits, planted};
@@ -79,29 +80,57 @@ pub struct Inserted {
 #[derive(Debug, Clone)]
 struct Held {
     record: Record,
-    form: Form,
+    kept: Kept,
     offered: bool,
 }
 
-#[derive(Debug, Default)]
-struct Author {
-    /// Every remembered sequence: the record's id, and its key while it is held.
-    seqs: BTreeMap<u64, (Hash, Hash)>,
-    slots: BTreeMap<Slot, Hash>,
-    opaque: usize,
+/// A [`Form`] without the id of a statement, which is the key that it lies under.
+#[derive(Debug, Clone, Copy)]
+enum Kept {
+    Statement { at: u64 },
+    Single,
+    Register(Slot),
+    Opaque,
 }
 
+/// The records of one space. One map over all authors, since most authors have few records: a map for each would cost
+/// more than what is in it.
 #[derive(Debug, Default)]
 struct Set {
     held: BTreeMap<Hash, Held>,
-    authors: BTreeMap<PublicKey, Author>,
+    /// Every remembered sequence: the record's id, and its key while it is held.
+    seqs: BTreeMap<(PublicKey, u64), (Hash, Hash)>,
+    slots: BTreeMap<(PublicKey, Slot), Hash>,
+    /// Authors of opaque records, and how many each has.
+    opaque: BTreeMap<PublicKey, usize>,
     sealed: OnceCell<(Arc<Sealed>, Hash)>,
+}
+
+impl Kept {
+    fn of(form: Form) -> Kept {
+        match form {
+            Form::Statement { at, .. } => Kept::Statement { at },
+            Form::Single => Kept::Single,
+            Form::Register(slot) => Kept::Register(slot),
+            Form::Opaque => Kept::Opaque,
+        }
+    }
+
+    fn form(self, key: &Hash) -> Form {
+        match self {
+            Kept::Statement { at } => Form::Statement { id: *key, at },
+            Kept::Single => Form::Single,
+            Kept::Register(slot) => Form::Register(slot),
+            Kept::Opaque => Form::Opaque,
+        }
+    }
 }
 
 /// All records of one node.
 #[derive(Debug, Default)]
 pub struct Replica {
-    spaces: BTreeMap<Space, Set>,
+    /// Apart: a map makes room for more spaces than there are.
+    spaces: BTreeMap<Space, Box<Set>>,
 }
 
 impl Replica {
@@ -127,8 +156,8 @@ impl Replica {
             Form::Statement { id, .. } => id,
             _ => record.id(),
         };
-        let author = set.authors.entry(record.author()).or_default();
-        let twin = author.seqs.get(&record.seq()).copied().filter(|(id, _)| *id != record.id());
+        let author = record.author();
+        let twin = set.seqs.get(&(author, record.seq())).copied().filter(|(id, _)| *id != record.id());
         let fork = twin.and_then(|(_, key)| set.held.get(&key)).map(|held| held.record.clone());
         let plain = |verdict, fork| Inserted { verdict, dropped: None, fork };
         if set.held.contains_key(&key) {
@@ -136,29 +165,29 @@ impl Replica {
         }
         let mut dropped = None;
         match form {
-            Form::Opaque if author.opaque >= limits::OPAQUE_RECORDS => {
+            Form::Opaque if set.opaque.get(&author).is_some_and(|n| *n >= limits::OPAQUE_RECORDS) => {
                 let why = format!("{} records of unknown kinds by one author", limits::OPAQUE_RECORDS);
                 return plain(Verdict::Refused(Refusal { why, senders_fault: false }), fork);
             }
-            Form::Opaque => author.opaque += 1,
+            Form::Opaque => *set.opaque.entry(author).or_default() += 1,
             Form::Register(slot) => {
-                if let Some(current) = author.slots.get(&slot).and_then(|key| set.held.get(key)) {
+                if let Some(current) = set.slots.get(&(author, slot)).and_then(|key| set.held.get(key)) {
                     let place = (current.record.seq(), current.record.id());
                     if (record.seq(), record.id()) < place {
-                        author.remember(record.seq(), (record.id(), key));
+                        set.remember(author, record.seq(), (record.id(), key));
                         return plain(Verdict::Superseded, fork);
                     }
                     dropped = Some(place.1);
                 }
-                author.slots.insert(slot, key);
+                set.slots.insert((author, slot), key);
             }
             Form::Statement { .. } | Form::Single => {}
         }
-        author.remember(record.seq(), (record.id(), key));
+        set.remember(author, record.seq(), (record.id(), key));
         if let Some(old) = dropped {
             set.held.remove(&old);
         }
-        set.held.insert(key, Held { record, form, offered: true });
+        set.held.insert(key, Held { record, kept: Kept::of(form), offered: true });
         set.sealed.take();
         Inserted { verdict: Verdict::New, dropped, fork }
     }
@@ -168,14 +197,15 @@ impl Replica {
         let set = self.spaces.get_mut(space)?;
         let held = set.held.remove(key)?;
         set.sealed.take();
-        if let Some(author) = set.authors.get_mut(&held.record.author()) {
-            match held.form {
-                Form::Opaque => author.opaque -= 1,
-                Form::Register(slot) => {
-                    author.slots.remove(&slot);
+        let author = held.record.author();
+        match held.kept {
+            Kept::Opaque => {
+                if let Some(n) = set.opaque.get_mut(&author) {
+                    *n = n.saturating_sub(1);
                 }
-                _ => {}
             }
+            Kept::Register(slot) => drop(set.slots.remove(&(author, slot))),
+            Kept::Statement { .. } | Kept::Single => {}
         }
         Some(held.record)
     }
@@ -193,14 +223,18 @@ impl Replica {
 
     /// The records of a space with their keys and forms, ascending by key.
     pub fn records(&self, space: &Space) -> impl Iterator<Item = (&Hash, &Record, Form)> {
-        self.spaces.get(space).into_iter().flat_map(|set| &set.held).map(|(k, h)| (k, &h.record, h.form))
+        self.spaces
+            .get(space)
+            .into_iter()
+            .flat_map(|set| &set.held)
+            .map(|(k, h)| (k, &h.record, h.kept.form(k)))
     }
 
     /// The records that one author has in a space.
     pub fn by_author(&self, space: &Space, author: &PublicKey) -> impl Iterator<Item = &Record> {
         let set = self.spaces.get(space);
-        let keys = set.and_then(|set| set.authors.get(author)).into_iter().flat_map(|a| a.seqs.values());
-        keys.filter_map(move |(id, key)| {
+        let keys = set.into_iter().flat_map(|set| set.seqs.range(all_of(author)));
+        keys.filter_map(move |(_, (id, key))| {
             set.and_then(|set| set.held.get(key)).map(|held| &held.record).filter(|r| r.id() == *id)
         })
     }
@@ -208,20 +242,20 @@ impl Replica {
     /// The record that one author has in a space under this sequence; of two, the one that counts.
     pub fn at(&self, space: &Space, author: &PublicKey, seq: u64) -> Option<&Record> {
         let set = self.spaces.get(space)?;
-        let (id, key) = set.authors.get(author)?.seqs.get(&seq)?;
+        let (id, key) = set.seqs.get(&(*author, seq))?;
         set.held.get(key).map(|held| &held.record).filter(|record| record.id() == *id)
     }
 
     /// The current value of an author's register.
     pub fn register(&self, space: &Space, author: &PublicKey, slot: Slot) -> Option<&Record> {
         let set = self.spaces.get(space)?;
-        let key = set.authors.get(author)?.slots.get(&slot)?;
+        let key = set.slots.get(&(*author, slot))?;
         set.held.get(key).map(|held| &held.record)
     }
 
     /// The highest (seq, id) seen of an author in a space.
     pub fn head(&self, space: &Space, author: &PublicKey) -> Option<(u64, Hash)> {
-        let (seq, (id, _)) = self.spaces.get(space)?.authors.get(author)?.seqs.last_key_value()?;
+        let ((_, seq), (id, _)) = self.spaces.get(space)?.seqs.range(all_of(author)).next_back()?;
         Some((*seq, *id))
     }
 
@@ -261,8 +295,8 @@ impl Set {
         self.sealed.get_or_init(|| {
             let offered = || self.held.iter().filter(|(_, held)| held.offered);
             let parts: Vec<&[u8]> = offered().map(|(key, _)| key.0.as_slice()).collect();
-            let items = offered().map(|(key, held)| match held.form {
-                Form::Statement { at, .. } => (at, *key),
+            let items = offered().map(|(key, held)| match held.kept {
+                Kept::Statement { at } => (at, *key),
                 _ => (held.record.stamp().0, *key),
             });
             (Arc::new(Sealed::of(items)), Hash::of_parts(&parts))
@@ -270,27 +304,33 @@ impl Set {
     }
 }
 
-impl Author {
+/// The places of one author.
+fn all_of(author: &PublicKey) -> RangeInclusive<(PublicKey, u64)> {
+    (*author, 0)..=(*author, u64::MAX)
+}
+
+impl Set {
     /// Remembers the place of a record. Of two with one sequence the lower id counts; it is the one remembered.
-    fn remember(&mut self, seq: u64, place: (Hash, Hash)) {
-        let entry = self.seqs.entry(seq).or_insert(place);
+    fn remember(&mut self, author: PublicKey, seq: u64, place: (Hash, Hash)) {
+        let entry = self.seqs.entry((author, seq)).or_insert(place);
         if place.0 < entry.0 {
             *entry = place;
         }
-        if self.seqs.len() > REMEMBERED {
-            self.forget();
-        }
+        self.forget(author);
     }
 
-    /// Forgets the oldest sequence that no register stands on, where the author writes registers.
-    fn forget(&mut self) {
-        if self.slots.is_empty() {
+    /// Forgets the oldest sequence that no register stands on, where the author writes registers and has written many.
+    fn forget(&mut self, author: PublicKey) {
+        let slots = || self.slots.range((author, Slot::MIN)..=(author, Slot::MAX));
+        let many = || self.seqs.range(all_of(&author)).nth(REMEMBERED).is_some();
+        if slots().next().is_none() || !many() {
             return;
         }
-        let current: Vec<Hash> = self.slots.values().copied().collect();
-        let oldest = self.seqs.iter().find(|(_, (_, key))| !current.contains(key)).map(|(seq, _)| *seq);
-        if let Some(seq) = oldest {
-            self.seqs.remove(&seq);
+        let current: Vec<Hash> = slots().map(|(_, key)| *key).collect();
+        let mut seqs = self.seqs.range(all_of(&author));
+        let oldest = seqs.find(|(_, (_, key))| !current.contains(key)).map(|(at, _)| *at);
+        if let Some(at) = oldest {
+            self.seqs.remove(&at);
         }
     }
 }
@@ -358,7 +398,7 @@ mod tests {
     #[test]
     fn what_an_author_wrote_stays_bounded_and_the_head_is_known() {
         let author = record(1, 1, "x").author();
-        let remembered = |r: &Replica| r.spaces[&Space::status()].authors[&author].seqs.len();
+        let remembered = |r: &Replica| r.spaces[&Space::status()].seqs.range(all_of(&author)).count();
         for slots in [1, 31, 32, 63, crate::register::SLOTS] {
             let mut replica = Replica::new();
             for seq in 1..=500 {

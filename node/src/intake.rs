@@ -22,6 +22,7 @@ use vigo_swarm::ids::ConnId;
 use crate::forks;
 use crate::io::{CommandId, Event, Output, StoreOp, Way};
 use crate::node::{Node, Out};
+use crate::session::Session;
 
 /// How long a node that knows others waits for one of them before it writes.
 const PATIENCE: u64 = time::secs(10);
@@ -29,6 +30,10 @@ const PATIENCE: u64 = time::secs(10);
 /// How far a peer's word on our own sequences is believed beyond what we know: no disk is that old, and nobody may
 /// take the last sequence from us.
 const LEAP: u64 = 1 << 32;
+
+/// To how many bolts a bolt hands on what another bolt sent it. Whoever has a record first sends it to all bolts that it
+/// knows; if everybody did, each bolt would get it from every other. The rest comes by reconciliation.
+const RELAY: usize = 3;
 
 /// Records whose author or signer is not known yet.
 #[derive(Debug, Default)]
@@ -365,22 +370,26 @@ impl Node {
     }
 
     /// Hands a new record to every connected member that holds its space, but not back: by gossip where a link
-    /// carries it, else on the peer channel.
+    /// carries it, else on the peer channel. What concerns bolts only, and comes from a bolt, goes to [`RELAY`] more.
     fn pass_on(&mut self, now: Time, from: Origin, record: &Record, out: &mut Out) {
         let for_all = is_for_all(record.space());
         let carried = self.gossip_on(now, from, record, out);
-        // Mostly gossip has carried it to everybody, and no frame is needed.
-        let mut frame: Option<Arc<[u8]>> = None;
-        for session in self.sessions.values() {
-            let holds = session.member().is_some() && (for_all || session.is_bolt());
-            if holds
+        let hearer = |session: &&Session| {
+            (session.member().is_some() && (for_all || session.is_bolt()))
                 && Some(session.conn) != from.conn()
                 && session.key != record.author()
                 && !(carried && self.gossip.carries(now, &session.key))
-            {
-                let push = || Frame::Push(vec![Bytes::from(record.bytes().to_vec())]).encode().into();
-                Node::send_bytes(session.conn, frame.get_or_insert_with(push).clone(), out);
-            }
+        };
+        let mut hearers: Vec<ConnId> = self.sessions.values().filter(hearer).map(|s| s.conn).collect();
+        let relayed = from.conn().and_then(|conn| self.sessions.get(&conn)).is_some_and(Session::is_bolt);
+        if relayed && !for_all && hearers.len() > RELAY {
+            self.dice.shuffle(&mut hearers);
+            hearers.truncate(RELAY);
+        }
+        // Mostly gossip has carried it to everybody, and no frame is needed.
+        if !hearers.is_empty() {
+            let frame: Arc<[u8]> = Frame::Push(vec![Bytes::from(record.bytes().to_vec())]).encode().into();
+            hearers.into_iter().for_each(|conn| Node::send_bytes(conn, frame.clone(), out));
         }
     }
 

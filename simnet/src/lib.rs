@@ -15,6 +15,8 @@
 //! What this crate never does: read a clock, draw real randomness, or touch a disk, a socket or this machine.
 
 mod audit;
+mod bulk;
+pub mod crowd;
 mod faults;
 pub mod file;
 mod fleet;

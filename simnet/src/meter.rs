@@ -203,6 +203,11 @@ impl Meter {
         self.since.entry(ix).or_insert(now);
     }
 
+    /// A machine is no member any more, or has lost power: what it hears later is not counted.
+    pub fn left(&mut self, ix: Ix) {
+        self.since.remove(&ix);
+    }
+
     /// A machine's node says something.
     pub fn hears(&mut self, now: Time, ix: Ix, event: &Event) {
         match event {

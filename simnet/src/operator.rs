@@ -34,6 +34,13 @@ pub struct Published {
 impl Fleet {
     /// Founds the fleet on a new machine and starts it: the first bolt.
     pub fn found(&mut self, name: &str) -> Ix {
+        let ix = self.found_disk(name);
+        self.start(ix);
+        ix
+    }
+
+    /// Founds the fleet on a new machine, which stays off.
+    pub(crate) fn found_disk(&mut self, name: &str) -> Ix {
         let ix = self.add(name);
         let nonce = Hash(self.dice.bytes());
         let (key, now) = (self.machines[ix].key.clone(), self.now());
@@ -53,7 +60,6 @@ impl Fleet {
             disk.records.insert(Hash::of(&bytes), bytes);
         }
         disk.meta.extend(founded.meta);
-        self.start(ix);
         ix
     }
 
@@ -271,7 +277,7 @@ impl Fleet {
     }
 }
 
-fn parse<T: std::str::FromStr>(text: &str) -> T
+pub(crate) fn parse<T: std::str::FromStr>(text: &str) -> T
 where
     T::Err: std::fmt::Debug,
 {

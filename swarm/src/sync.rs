@@ -105,8 +105,8 @@ enum Phase {
     Line(u64),
     /// The snapshot was asked for.
     Sealing,
-    /// Messages go to and fro.
-    Open(Session),
+    /// Messages go to and fro. Apart, since of all pairs few are in a session.
+    Open(Box<Session>),
 }
 
 #[derive(Debug)]
@@ -297,7 +297,8 @@ impl Reconciler {
             self.stop(now, &key);
             return;
         };
-        pair.phase = Phase::Open(Session { sealed, rounds: 0, differed: 0, found: Hash::default() });
+        pair.phase =
+            Phase::Open(Box::new(Session { sealed, rounds: 0, differed: 0, found: Hash::default() }));
         self.set_timer(&key, now.after(ANSWER));
         out.push(Act::Compare(key.0, key.1, first));
     }

@@ -407,11 +407,12 @@ impl Peers {
         let dials = self.dialing.values().map(|(_, at)| at.after(DIAL)).min();
         let lacks = [Kind::Envoy, Kind::Bolt].map(|kind| self.lacking(kind, connected, &[]) > 0);
         let matters = |key: &PublicKey, e: &Entry| {
-            let asked = wanted.contains(key) || self.urgent.contains(key);
-            let open = !connected.contains_key(key) && !self.dialing.contains_key(key) && e.can_be_dialed();
-            open && (asked || lacks[e.kind as usize])
+            let asked = lacks[e.kind as usize] || wanted.contains(key) || self.urgent.contains(key);
+            asked && !connected.contains_key(key) && !self.dialing.contains_key(key) && e.can_be_dialed()
         };
-        let tries = if self.dialing.len() >= DIALS {
+        // Mostly nobody is lacking: then the book, which may hold thousands, is not read.
+        let content = lacks == [false; 2] && wanted.is_empty() && self.urgent.is_empty();
+        let tries = if self.dialing.len() >= DIALS || content {
             None
         } else {
             self.book.iter().filter(|(k, e)| matters(k, e)).map(|(_, e)| e.next_try).min()
