@@ -79,21 +79,7 @@ impl Figure {
 
 /// The figures in columns, with misses in capitals.
 pub fn table(figures: &[Figure]) -> String {
-    let mut rows = vec![["figure", "value", "target", "ratio", "beside"].map(str::to_owned)];
-    for figure in figures {
-        let judged = match figure.met() {
-            Some(met) => format!("{} {}", number(figure.target), if met { "met" } else { "MISSED" }),
-            None => String::new(),
-        };
-        let beside = figure.reference.map(|r| format!("{} {}", number(Some(r)), figure.against));
-        rows.push([
-            figure.name.clone(),
-            format!("{} {}", number(Some(figure.value)), figure.unit),
-            judged,
-            figure.ratio.map(|ratio| format!("{ratio:.3}")).unwrap_or_default(),
-            beside.unwrap_or_default(),
-        ]);
-    }
+    let rows = rows(figures);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; 4] = std::array::from_fn(width);
     let mut out = String::new();
@@ -103,6 +89,32 @@ pub fn table(figures: &[Figure]) -> String {
         let _ = writeln!(out, "{}", line.trim_end());
     }
     out
+}
+
+/// The figures as rows of a table of `docs/performance.md`.
+pub fn markdown(figures: &[Figure]) -> String {
+    let row = |row: &[String; 5]| format!("| {} |\n", row.join(" | "));
+    rows(figures)[1..].iter().map(row).collect::<String>().replace("MISSED", "**missed**")
+}
+
+/// A heading, and a row for each figure.
+fn rows(figures: &[Figure]) -> Vec<[String; 5]> {
+    let mut rows = vec![["figure", "value", "target", "ratio", "beside"].map(str::to_owned)];
+    for figure in figures {
+        let judged = match figure.met() {
+            Some(met) => format!("{} {}", number(figure.target), if met { "met" } else { "MISSED" }),
+            None => String::new(),
+        };
+        let beside = figure.reference.map(|r| format!("{} {}", number(Some(r)), figure.against));
+        rows.push([
+            figure.name.clone(),
+            format!("{} {}", number(Some(figure.value)), figure.unit).trim_end().to_owned(),
+            judged,
+            figure.ratio.map(|ratio| format!("{ratio:.3}")).unwrap_or_default(),
+            beside.unwrap_or_default(),
+        ]);
+    }
+    rows
 }
 
 fn number(value: Option<f64>) -> String {
@@ -127,5 +139,7 @@ mod tests {
         assert_eq!(figure(Better::Lower).json(), json);
         let text = table(&[figure(Better::Lower)]);
         assert!(text.contains("10.00 ms  9.00 MISSED  0.500  20.00 x"), "{text}");
+        let row = "| a.b | 10.00 ms | 9.00 **missed** | 0.500 | 20.00 x |\n";
+        assert_eq!(markdown(&[figure(Better::Lower)]), row);
     }
 }

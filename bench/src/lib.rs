@@ -1,7 +1,7 @@
 //! What `cargo bench` measures: figures of the pure crates, each beside a reference of the same machine and run.
 //!
 //! Absolute times do not repeat on shared machines; a ratio to what the machine does without us nearly does. So every
-//! [`Figure`] that is a time stands beside a *reference* that was measured in turn with it, and figures that do repeat (bytes,
+//! [`Figure`] that is a time (of the processor, so that other work does not count) stands beside a *reference* that was measured in turn with it, and figures that do repeat (bytes,
 //! round trips, virtual time) beside what the bare library or the ideal needs.
 //!
 //! Each module is one bench target: [`records`], [`reconcile`], [`exchange`], [`policy`]. Its `figures` takes a [`Size`]:
@@ -19,7 +19,7 @@ pub mod records;
 
 use std::process::ExitCode;
 
-pub use figure::{Better, Figure, table};
+pub use figure::{Better, Figure, markdown, table};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,18 +60,24 @@ impl<E: std::error::Error> From<E> for Broken {
 /// The figures of one bench, or why there are none.
 pub type Measured = Result<Vec<Figure>, Broken>;
 
-/// The body of every bench target. `--json` prints one line of JSON for each figure instead of a table. Cargo says `--bench` when
+/// The body of every bench target. `--json` prints one line of JSON for each figure instead of a table,
+/// `--markdown` rows for `docs/performance.md`. Cargo says `--bench` when
 /// it benches; without it (`cargo test --benches`) the tiny size is run.
 pub fn main(figures: fn(Size) -> Measured) -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let said = |word: &str| args.iter().any(|arg| arg == word);
-    if let Some(odd) = args.iter().find(|arg| !["--bench", "--json", "--tiny"].contains(&arg.as_str())) {
-        eprintln!("{odd:?} is no option of this bench: --json and --tiny are (cargo bench -- --json)");
+    if let Some(odd) =
+        args.iter().find(|arg| !["--bench", "--json", "--markdown", "--tiny"].contains(&arg.as_str()))
+    {
+        eprintln!(
+            "{odd:?} is no option of this bench: --json, --markdown and --tiny are (cargo bench -- --json)"
+        );
         return ExitCode::from(2);
     }
     let size = if said("--bench") && !said("--tiny") { Size::Full } else { Size::Tiny };
     match figures(size) {
         Ok(figures) if said("--json") => figures.iter().for_each(|figure| println!("{}", figure.json())),
+        Ok(figures) if said("--markdown") => print!("{}", markdown(&figures)),
         Ok(figures) => print!("{}", table(&figures)),
         Err(why) => {
             eprintln!("nothing was measured: {why}");

@@ -1,16 +1,23 @@
-//! Times, taken so that noise hits both sides alike.
+//! Times, taken so that other work on the machine hits them as little as can be.
 //!
-//! A figure and its reference are run in turn, round by round, and the median of each is kept: another process that takes the
-//! core for a while spoils single rounds of both, not one of the two. It reads a clock and does nothing else.
+//! What is measured runs in one thread and waits for nothing, so its time is the processor time of that thread: what the kernel
+//! gave to others meanwhile is not counted. A figure and its reference are run in turn, round by round, and the median of each
+//! is kept: caches that others have emptied spoil single rounds of both, not one of the two. It reads a clock and does nothing else.
 
 use std::hint::black_box;
-use std::time::Instant;
 
-/// Seconds that some work took.
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Seconds of this thread's processor time that some work took.
 pub fn seconds<T>(work: impl FnOnce() -> T) -> (f64, T) {
-    let start = Instant::now();
+    let start = spent();
     let done = black_box(work());
-    (start.elapsed().as_secs_f64(), done)
+    (spent() - start, done)
+}
+
+fn spent() -> f64 {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ThreadCPUTime);
+    tv_sec as f64 + tv_nsec as f64 / 1e9
 }
 
 /// The median seconds of two pieces of work that are done in turn.
@@ -43,5 +50,7 @@ mod tests {
         let mut counts = (0, 0);
         in_turn(3, || counts.0 += 1, || counts.1 += 1);
         assert_eq!(counts, (3, 3));
+        let (asleep, ()) = seconds(|| std::thread::sleep(std::time::Duration::from_millis(50)));
+        assert!(asleep < 0.04, "who sleeps works no {asleep} s");
     }
 }

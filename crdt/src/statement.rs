@@ -212,10 +212,12 @@ mod tests {
     fn what_it_saw_is_in_order() {
         let (key, fleet) = (SecretKey::from_seed([1; 32]), SpannerId(Hash::of(b"fleet")));
         assert!(draft().sign(&key, &fleet).after().is_sorted());
-        let twisted = Draft { after: vec![Hash([2; 32]), Hash([1; 32])], ..draft() };
         let signer = key.public();
-        let signature = key.sign(Domain::Statement, &fleet, &twisted.message(&signer));
-        let bytes = codec::encode(&Signed { draft: twisted, signer, signature });
-        assert_eq!(Statement::decode(&bytes, &Space::config(), &fleet), Err(BadStatement::After));
+        for after in [vec![Hash([2; 32]), Hash([1; 32])], vec![Hash([1; 32]); 2]] {
+            let twisted = Draft { after, ..draft() };
+            let signature = key.sign(Domain::Statement, &fleet, &twisted.message(&signer));
+            let bytes = codec::encode(&Signed { draft: twisted, signer, signature });
+            assert_eq!(Statement::decode(&bytes, &Space::config(), &fleet), Err(BadStatement::After));
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::tree::{Crate, crates};
 use crate::{Breach, expect_none};
 
 /// Third-party crates with the only crates that may name them, and what the others do instead.
-const PLACES: [(&[&str], &[&str], &str); 8] = [
+const PLACES: [(&[&str], &[&str], &str); 9] = [
     (
         &["libp2p", "if-watch", "quinn", "quinn-proto", "quinn-udp", "rustls", "redb", "axum"],
         &["daemon"],
@@ -20,10 +20,12 @@ const PLACES: [(&[&str], &[&str], &str); 8] = [
     ),
     (&["automerge"], &["crdt"], "use the document shape of crdt"),
     (
-        &["cap-std", "cap-tempfile", "cap-fs-ext", "rustix", "nix", "libc"],
+        &["cap-std", "cap-tempfile", "cap-fs-ext", "nix", "libc"],
         &["executors", "daemon", "cli"],
         "touch the machine through executors' Host trait",
     ),
+    // bench: the processor time of its own thread.
+    (&["rustix"], &["executors", "daemon", "cli", "bench"], "touch the machine through executors' Host trait"),
     (
         &["ed25519-dalek", "ed25519", "curve25519-dalek", "ring"],
         &["base"],

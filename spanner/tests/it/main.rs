@@ -5,8 +5,10 @@
 //! - `nodes`: spends, names, uses, forks, cuts (R9: weak keys and bad signatures; R11: forks of one author).
 //! - `papers`: what a peer that slept for months believes, and what it does not (R10).
 //! - `enrol`: every refusal at the desk.
+//! - `bounds`: limits kept to the item, and how things are spelled.
 //! - `laws`: patterns, grants, tokens, words, papers: nothing widens, nothing changed is believed.
 
+mod bounds;
 mod enrol;
 mod laws;
 mod nodes;
