@@ -1,7 +1,8 @@
 //! Scenario files: what a simulated fleet is, what happens to it, and what must hold, as TOML.
 //!
-//! There are two kinds: **lives** are random lives, one for each seed ([`Life`]); a **fleet** follows a plan
-//! ([`Plan`]): a workload and steps at their times. The files of [`LIBRARY`] are part of the program.
+//! There are three kinds: **lives** are random lives, one for each seed ([`Life`]); a **fleet** follows a plan
+//! ([`Plan`]): a workload and steps at their times; a **crowd** is large and only grows and spreads ([`Crowd`]). The
+//! files of [`LIBRARY`] are part of the program.
 //!
 //! [`File::parse`] takes text and opens nothing; it tells all mistakes of a text at once ([`Mistakes`]). Invariant: a
 //! run is a function of its [`File`] and its seed.
@@ -12,6 +13,7 @@ mod value;
 
 use vigo_base::time::Micros;
 
+use crate::crowd::Crowd;
 use crate::scenario::{Broken, Checks, Life, Outcome, Plan, Scenario};
 use crate::watch::Seen;
 
@@ -40,6 +42,8 @@ pub enum Kind {
     Lives(Life),
     /// A fleet that follows a plan.
     Fleet(Plan),
+    /// Thousands of nodes.
+    Crowd(Crowd),
 }
 
 impl Kind {
@@ -48,6 +52,7 @@ impl Kind {
         match self {
             Kind::Lives(_) => "lives",
             Kind::Fleet(_) => "fleet",
+            Kind::Crowd(_) => "crowd",
         }
     }
 }
@@ -84,6 +89,7 @@ impl File {
         match &self.kind {
             Kind::Lives(life) => life.nodes,
             Kind::Fleet(plan) => plan.life.nodes,
+            Kind::Crowd(crowd) => (crowd.nodes, crowd.nodes),
         }
     }
 
@@ -93,6 +99,7 @@ impl File {
             // Half of the pauses are short.
             Kind::Lives(life) => life.steps * life.pause / 4,
             Kind::Fleet(plan) => plan.lasts,
+            Kind::Crowd(crowd) => crowd.lasts,
         }
     }
 
@@ -109,6 +116,7 @@ impl File {
         match &mut self.kind {
             Kind::Lives(life) => life.nodes = (nodes, nodes),
             Kind::Fleet(plan) => plan.life.nodes = (nodes, nodes),
+            Kind::Crowd(crowd) => crowd.nodes = nodes,
         }
         Ok(self)
     }
@@ -123,6 +131,9 @@ impl File {
             Kind::Fleet(plan) => {
                 Scenario::random(seed, &plan.life).judged_by(&self.checks).follow(plan, watch)
             }
+            Kind::Crowd(crowd) => crate::crowd::run(crowd, seed, &mut |at, of| {
+                watch(&Seen { at, of, ..Seen::default() });
+            }),
         }
     }
 }
@@ -144,6 +155,10 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "rotten-disks",
     "wrong-clocks",
     "rejoin-after-long-sleep",
+    "scale-100",
+    "scale-1000",
+    "crowd-1000",
+    "crowd-10000",
 ];
 
 #[cfg(test)]

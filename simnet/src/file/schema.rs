@@ -12,6 +12,7 @@ use vigo_base::time::{Micros, hours, mins, secs};
 use super::read::{Mistakes, Notes, Section};
 use super::value::{self, COUNT, PERCENT, SHARE, SPAN, SWITCH, TEXT, TIME, of};
 use super::{File, Kind};
+use crate::crowd::Crowd;
 use crate::faults::Rates;
 use crate::net::Links;
 use crate::scenario::{Act, CHECKS, Checks, DEEDS, Kept, Life, Plan, Step, Work};
@@ -20,8 +21,9 @@ use crate::scenario::{Act, CHECKS, Checks, DEEDS, Kept, Life, Plan, Step, Work};
 const LONGEST: Micros = hours(24 * 400);
 /// The most that happens in a life, and in a plan.
 const STEPS: u64 = 100_000;
-/// The most nodes of a fleet.
+/// The most nodes of a fleet, and of a crowd.
 const NODES: usize = 250;
+const CROWD: usize = 100_000;
 /// Seeds of one run at most.
 const SEEDS: u64 = 1_000_000;
 
@@ -29,6 +31,7 @@ const SEEDS: u64 = 1_000_000;
 pub(super) fn sizes(kind: &Kind) -> (usize, usize) {
     match kind {
         Kind::Lives(_) | Kind::Fleet(_) => (3, NODES),
+        Kind::Crowd(_) => (8, CROWD),
     }
 }
 
@@ -50,10 +53,11 @@ fn whole(top: &mut Section<'_>, notes: &mut Notes<'_>) -> Option<File> {
     let expected = "a name of small letters, digits and dashes";
     let name = top.need(notes, "name", expected, of(|name| is_name(name).then(|| name.to_string())));
     let about = top.need(notes, "about", TEXT, value::text);
-    let kind = top.need(notes, "kind", "\"lives\" or \"fleet\"", of(kind_of));
+    let kind = top.need(notes, "kind", "\"lives\", \"fleet\" or \"crowd\"", of(kind_of));
     let seeds = top.value(notes, "seeds", "1 to 1000000", count_to(1, SEEDS)).unwrap_or(1);
     let kind = match kind? {
         Kind::Lives(life) => Kind::Lives(a_life(top, notes, life)),
+        Kind::Crowd(crowd) => Kind::Crowd(a_crowd(top, notes, crowd)),
         Kind::Fleet(plan) => Kind::Fleet(a_plan(top, notes, plan)),
     };
     let checks = checks(top, notes);
@@ -69,6 +73,7 @@ fn kind_of(name: &str) -> Option<Kind> {
     match name {
         "lives" => Some(Kind::Lives(Life::short())),
         "fleet" => Some(Kind::Fleet(Plan::default())),
+        "crowd" => Some(Kind::Crowd(Crowd::of_replicas(1_000))),
         _ => None,
     }
 }
@@ -269,6 +274,38 @@ fn a_step(section: &mut Section<'_>, notes: &mut Notes<'_>, lasts: Micros) -> Op
         },
     };
     Some(Step { time: time?, act })
+}
+
+fn a_crowd(top: &mut Section<'_>, notes: &mut Notes<'_>, mut crowd: Crowd) -> Crowd {
+    if let Some(mut size) = top.table(notes, "size") {
+        let expected = format!("a number from 8 to {}", CROWD);
+        let nodes = size.value(notes, "nodes", &expected, count_to(8, CROWD as u64));
+        let nodes = nodes.map_or(crowd.nodes, |n| n as usize);
+        crowd = match size.value(notes, "replicas", SWITCH, value::switch) {
+            Some(false) => Crowd::of_nodes(nodes),
+            _ => Crowd::of_replicas(nodes),
+        };
+        let bolts = size.value(notes, "bolts", "1 or more", count_to(1, nodes as u64));
+        crowd.bolts = bolts.map(|n| n as usize);
+        size.end(notes);
+    }
+    let long = format!("{TIME}, 20s or longer");
+    let lasts = top.value(notes, "lasts", &long, of(|t| a_time(t).filter(|t| *t >= secs(20))));
+    crowd.lasts = lasts.unwrap_or(crowd.lasts);
+    let updates = top.value(notes, "updates", "1 to 100000", count_to(1, STEPS));
+    crowd.updates = updates.map_or(crowd.updates, |n| n as usize);
+    crowd.crashed = top.value(notes, "crashed", PERCENT, of(half)).unwrap_or(crowd.crashed);
+    if let Some(mut section) = top.table(notes, "links") {
+        // Its loss is in per cent, and its own.
+        crowd.loss = section.value(notes, "loss", PERCENT, of(half)).unwrap_or(crowd.loss);
+        links(&mut section, notes, &mut crowd.links);
+        section.end(notes);
+    }
+    crowd
+}
+
+fn half(text: &str) -> Option<u64> {
+    value::percent(text).filter(|percent| *percent <= 50)
 }
 
 fn checks(top: &mut Section<'_>, notes: &mut Notes<'_>) -> Checks {
