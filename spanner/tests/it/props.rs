@@ -173,8 +173,14 @@ proptest! {
         for record in order.iter().map(|i| i.get(&records)).chain(&records) {
             step.insert(&authority, record).unwrap();
         }
+        let mut filed = Roster::new(&authority);
+        for record in order.iter().map(|i| i.get(&records)).chain(&records) {
+            filed.file(&authority, record).unwrap();
+        }
+        filed.settle(&authority);
         let all = |r: &Roster| r.members().cloned().collect::<Vec<_>>();
         prop_assert_eq!(all(&step), all(&whole));
+        prop_assert_eq!(all(&filed), all(&whole));
         prop_assert!(invites.iter().all(|i| step.spent(&i.id()) == whole.spent(&i.id())));
         let mut live: Vec<_> = whole.members().filter(|m| m.is_active()).map(|m| m.name.clone()).collect();
         let count = live.len();
