@@ -37,8 +37,40 @@ fn run(bytes: &[u8]) {
             assert_eq!(gossip::open(&sealed), Ok(Opened::Record(signed)));
         }
     }
+    nobody(bytes);
     if let Ok(Opened::Record(record)) = gossip::open(bytes) {
         assert_eq!(gossip::seal(&record).as_deref(), Some(bytes), "one spelling of a gossiped message");
+    }
+}
+
+/// The points of small order, as they are spelled and as they must not be: whoever takes one for a key takes any
+/// message for signed by it (R9).
+const NOBODY: [&str; 12] = [
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000080",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000080",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];
+
+/// The same envelope by one of these keys, with the signature that a lax check would take.
+fn nobody(bytes: &[u8]) {
+    let Some(mut signed) = resigned(bytes, &key(AUTHOR)) else { return };
+    let (at, end) = (2 + usize::from(signed[1]), signed.len() - 64);
+    let pick = |n: u8| hex::decode(NOBODY[usize::from(n) % NOBODY.len()]).expect("hex");
+    signed[at..at + 32].copy_from_slice(&pick(bytes[bytes.len() - 2]));
+    signed[end..end + 32].copy_from_slice(&pick(bytes[bytes.len() - 1]));
+    signed[end + 32..].fill(0);
+    if let Ok(unverified) = Unverified::decode(&signed) {
+        assert!(unverified.clone().verify(&world().spanner).is_err(), "nobody signed it");
+        assert!(unverified.trusted().is_err(), "nobody's key is none");
     }
 }
 
