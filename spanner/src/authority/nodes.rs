@@ -77,7 +77,7 @@ impl Settlement {
             };
         }
         *used += 1;
-        if matches!(member.state, MemberState::Revoked { .. }) {
+        if matches!(member.state, MemberState::Revoked { .. }) && !planted!(13) {
             return None;
         }
         match self.names.get(&member.name) {

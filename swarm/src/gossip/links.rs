@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vigo_base::time::{Micros, mins, secs};
-use vigo_base::{Dice, PublicKey, Time};
+use vigo_base::{Dice, PublicKey, Time, planted};
 
 use super::LinkId;
 
@@ -238,7 +238,10 @@ impl Links {
         let mut kept = 0;
         for link in self.links.values_mut().filter(|l| !l.cut) {
             let verdict = if !members.contains_key(&link.key) {
-                Some(if link.known { (0, Why::Left) } else { (TURNED_AWAY, Why::Stranger) })
+                match link.known {
+                    true => (!planted!(15)).then_some((0, Why::Left)),
+                    false => Some((TURNED_AWAY, Why::Stranger)),
+                }
             } else if self.shunned.contains_key(&link.key) {
                 Some((SHUNNED, Why::Faults))
             } else if kept >= room {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 use vigo_base::codec::{self, BadBytes};
-use vigo_base::{Dice, PublicKey, Time, limits};
+use vigo_base::{Dice, PublicKey, Time, limits, planted};
 
 use super::address::{ADDRESS_BYTES, Address};
 
@@ -116,6 +116,7 @@ impl Entry {
     /// The address to try next: the best first, then the others in turn.
     pub fn next_address(&self) -> Option<&Address> {
         let turn = (self.failures as usize).checked_rem(self.places.len())?;
+        let turn = if turn > 0 && planted!(14) { 0 } else { turn };
         self.places.get(turn).map(|p| &p.address)
     }
 
