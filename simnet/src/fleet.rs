@@ -171,6 +171,11 @@ impl Fleet {
         self.machines[ix].gossip = None;
     }
 
+    /// Lets a machine announce one more address, from its next start on.
+    pub fn announces(&mut self, ix: Ix, address: String) {
+        self.machines[ix].addresses.push(address);
+    }
+
     /// Switches a machine on.
     pub fn start(&mut self, ix: Ix) {
         let now = self.local(ix);

@@ -24,7 +24,7 @@ fn rows(fleet: &mut Fleet, at: Ix, filter: AuditFilter) -> Vec<AuditRow> {
     }
 }
 
-fn logs(fleet: &mut Fleet, at: Ix) -> Vec<AuditLog> {
+pub(crate) fn logs(fleet: &mut Fleet, at: Ix) -> Vec<AuditLog> {
     match fleet.call(at, Command::AuditVerify) {
         Ok(Reply::AuditVerify(logs)) => logs,
         other => panic!("audit verify: {other:?}"),
@@ -40,7 +40,7 @@ fn all_intact(fleet: &mut Fleet, bolts: &[Ix]) {
 }
 
 /// Three bolts and an envoy that have done something, and anchored each other's logs.
-fn busy(seed: u64) -> Fleet {
+pub(crate) fn busy(seed: u64) -> Fleet {
     let (mut fleet, _) = fleet(seed, 3, 1);
     for text in ["one", "two"] {
         publish(&mut fleet, BAD, text);

@@ -16,7 +16,7 @@ use crate::stories::{all_run, fleet, publish, twice};
 /// Settings that are changed while somebody is away: more records than one frame takes.
 const CHANGES: u64 = 160;
 
-fn runs(fleet: &mut Fleet, at: Ix, name: &str) -> (u64, u64) {
+pub(crate) fn runs(fleet: &mut Fleet, at: Ix, name: &str) -> (u64, u64) {
     match fleet.call(at, Command::Envoy { name: name.into() }) {
         Ok(Reply::Envoy(envoy)) => envoy.run.map_or((0, 0), |run| (run.epoch, run.number)),
         other => panic!("{other:?}"),

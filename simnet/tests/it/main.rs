@@ -14,6 +14,7 @@
 mod audit;
 mod authority;
 mod edges;
+mod edges2;
 mod gossip;
 mod hostile;
 mod lan;

@@ -31,7 +31,7 @@ pub enum Hint {
 }
 
 /// How many there are to be.
-pub const PLANTED: usize = 10;
+pub const PLANTED: usize = 20;
 /// How many of twenty must be found.
 pub const FOUND_OF_TWENTY: usize = 19;
 /// Those that the suite does not find, by number. Each is told in docs/simulation.md with the reason.
@@ -118,5 +118,75 @@ pub const FAULTS: &[Fault] = &[
         "spanner/src/authority/mod.rs",
         "a keep saves from every revoke, however high the revoker stands above whoever signed the keep",
         Hint::Story("edges::a_keep_saves_from_revokes_of_its_own_depth_and_below_alone"),
+    ),
+    fault(
+        11,
+        "the latest stamp wins",
+        "crdt/src/replica.rs",
+        "of a register's values the one with the latest stamp counts, and not the last that was written",
+        Hint::Story("edges2::what_a_machine_says_counts_after_its_clock_was_set_back"),
+    ),
+    fault(
+        12,
+        "sight of the tips alone",
+        "spanner/src/authority/judge.rs",
+        "a revoker is taken to have seen the ends of a thread only, not what stands before them",
+        Hint::Seed(4),
+    ),
+    fault(
+        13,
+        "names of the revoked",
+        "spanner/src/authority/nodes.rs",
+        "a node that was revoked keeps its name: a new machine does not get it",
+        Hint::Story("edges2::the_name_of_a_revoked_machine_is_its_successors"),
+    ),
+    fault(
+        14,
+        "the best address alone",
+        "swarm/src/peers/book.rs",
+        "of a peer's addresses only the best is ever dialed, however often that fails",
+        Hint::Story("edges2::a_bolt_that_gave_up_one_of_its_addresses_is_found_at_the_other"),
+    ),
+    fault(
+        15,
+        "links of those who left",
+        "swarm/src/gossip/links.rs",
+        "the gossip link to one who was a member and is none now stays open",
+        Hint::Story("gossip::strangers_and_the_revoked_are_cut"),
+    ),
+    fault(
+        16,
+        "after the least parent",
+        "content/src/config/view.rs",
+        "a publish after two others has the epoch after the lower one's, not after the higher one's",
+        Hint::Seed(13),
+    ),
+    fault(
+        17,
+        "a policy that waits",
+        "node/src/follow.rs",
+        "a policy that came while a run was under way is not run at once but after the interval",
+        Hint::Story("edges2::a_publish_in_the_middle_of_a_run_is_run_at_once"),
+    ),
+    fault(
+        18,
+        "anybody's word",
+        "node/src/intake.rs",
+        "a node with an old disk takes up its writing after any peer's word, where a bolt's is needed",
+        Hint::Story("power::a_bolt_with_an_old_disk_that_meets_an_envoy_first_is_no_clone"),
+    ),
+    fault(
+        19,
+        "fetches know old peers",
+        "node/src/session.rs",
+        "a peer that comes while something is fetched is not asked for it",
+        Hint::Seed(9),
+    ),
+    fault(
+        20,
+        "logs of the revoked",
+        "node/src/audit/mod.rs",
+        "the logs of bolts that were revoked are not reconciled between the others",
+        Hint::Story("edges2::a_bolt_that_was_away_gets_the_log_of_one_that_was_revoked_meanwhile"),
     ),
 ];

@@ -55,6 +55,12 @@ pub const STORIES: &[(&str, fn())] = stories! {
         a_node_that_was_away_takes_more_than_a_frame_of_records
         whom_a_bolt_let_in_last_outlives_it
         a_keep_saves_from_revokes_of_its_own_depth_and_below_alone;
+    edges2:
+        what_a_machine_says_counts_after_its_clock_was_set_back
+        the_name_of_a_revoked_machine_is_its_successors
+        a_bolt_that_gave_up_one_of_its_addresses_is_found_at_the_other
+        a_publish_in_the_middle_of_a_run_is_run_at_once
+        a_bolt_that_was_away_gets_the_log_of_one_that_was_revoked_meanwhile;
     hostile:
         a_member_that_floods_with_frames_is_cut_off
         a_member_that_floods_with_records_fills_nobody
