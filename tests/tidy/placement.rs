@@ -25,7 +25,11 @@ const PLACES: [(&[&str], &[&str], &str); 9] = [
         "touch the machine through executors' Host trait",
     ),
     // bench: the processor time of its own thread.
-    (&["rustix"], &["executors", "daemon", "cli", "bench"], "touch the machine through executors' Host trait"),
+    (
+        &["rustix"],
+        &["executors", "daemon", "cli", "bench"],
+        "touch the machine through executors' Host trait",
+    ),
     (
         &["ed25519-dalek", "ed25519", "curve25519-dalek", "ring"],
         &["base"],
