@@ -8,7 +8,7 @@
 //! Invariant: the set offered in a space is a function of what was inserted and marked, not of the order.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -101,8 +101,8 @@ struct Set {
     /// Every remembered sequence: the record's id, and its key while it is held.
     seqs: BTreeMap<(PublicKey, u64), (Hash, Hash)>,
     slots: BTreeMap<(PublicKey, Slot), Hash>,
-    /// Authors of opaque records, and how many each has.
-    opaque: BTreeMap<PublicKey, usize>,
+    /// Authors of opaque records, and which each has, by sequence and id.
+    opaque: BTreeMap<PublicKey, BTreeSet<(u64, Hash)>>,
     sealed: OnceCell<(Arc<Sealed>, Hash)>,
 }
 
@@ -149,7 +149,7 @@ impl Replica {
         self.spaces.get(space)?.held.get(key).map(|held| &held.record)
     }
 
-    /// Files a record that may be there. Opaque records over the author's quota are refused.
+    /// Files a record that may be there. Of an author's opaque records the lowest are kept, up to its quota.
     pub fn insert(&mut self, record: Record, form: Form) -> Inserted {
         let set = self.spaces.entry(record.space().clone()).or_default();
         let key = match form {
@@ -165,11 +165,20 @@ impl Replica {
         }
         let mut dropped = None;
         match form {
-            Form::Opaque if set.opaque.get(&author).is_some_and(|n| *n >= limits::OPAQUE_RECORDS) => {
-                let why = format!("{} records of unknown kinds by one author", limits::OPAQUE_RECORDS);
-                return plain(Verdict::Refused(Refusal { why, senders_fault: false }), fork);
+            Form::Opaque => {
+                // The lowest are kept, so that all nodes keep the same ones, whatever came first.
+                let place = (record.seq(), record.id());
+                let opaque = set.opaque.entry(author).or_default();
+                if opaque.len() >= limits::OPAQUE_RECORDS {
+                    if opaque.last().is_some_and(|last| *last < place) {
+                        let why =
+                            format!("{} records of unknown kinds by one author", limits::OPAQUE_RECORDS);
+                        return plain(Verdict::Refused(Refusal { why, senders_fault: false }), fork);
+                    }
+                    dropped = opaque.pop_last().map(|(_, id)| id);
+                }
+                opaque.insert(place);
             }
-            Form::Opaque => *set.opaque.entry(author).or_default() += 1,
             Form::Register(slot) => {
                 if let Some(current) = set.slots.get(&(author, slot)).and_then(|key| set.held.get(key)) {
                     let place = (current.record.seq(), current.record.id());
@@ -203,8 +212,8 @@ impl Replica {
         let author = held.record.author();
         match held.kept {
             Kept::Opaque => {
-                if let Some(n) = set.opaque.get_mut(&author) {
-                    *n = n.saturating_sub(1);
+                if let Some(held_of) = set.opaque.get_mut(&author) {
+                    held_of.remove(&(held.record.seq(), held.record.id()));
                 }
             }
             Kept::Register(slot) => drop(set.slots.remove(&(author, slot))),
@@ -396,6 +405,33 @@ mod tests {
         let over = replica.insert(record(1, 9_999, "?"), Form::Opaque).verdict;
         assert!(matches!(over, Verdict::Refused(Refusal { senders_fault: false, .. })));
         assert_eq!(replica.insert(record(2, 1, "?"), Form::Opaque).verdict, Verdict::New);
+    }
+
+    #[test]
+    fn of_too_many_unknown_kinds_all_nodes_keep_the_same() {
+        let most = limits::OPAQUE_RECORDS as u64 + 40;
+        let mut orders: Vec<Vec<u64>> = vec![(1..=most).collect(), (1..=most).rev().collect()];
+        orders.push((1..=most).map(|n| 1 + (n * 97) % most).collect());
+        let kept: BTreeSet<Hash> = orders
+            .iter()
+            .map(|order| {
+                let mut replica = Replica::new();
+                let mut stored = BTreeSet::new();
+                for seq in order {
+                    let record = record(1, *seq, "?");
+                    let inserted = replica.insert(record.clone(), Form::Opaque);
+                    if inserted.verdict == Verdict::New {
+                        stored.insert(record.id());
+                    }
+                    inserted.dropped.map(|id| stored.remove(&id));
+                    assert!(replica.len(&Space::status()) <= limits::OPAQUE_RECORDS);
+                }
+                let held: BTreeSet<Hash> = replica.records(&Space::status()).map(|(id, ..)| *id).collect();
+                assert_eq!(held, stored, "what is dropped is named");
+                replica.digest(&Space::status())
+            })
+            .collect();
+        assert_eq!(kept.len(), 1, "{kept:?}");
     }
 
     #[test]

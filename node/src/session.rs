@@ -294,7 +294,7 @@ impl Node {
     }
 
     /// How many members may be connected at one time.
-    fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         if self.is_bolt() { limits::BOLT_PEERS } else { limits::ENVOY_PEERS }
     }
 

@@ -158,7 +158,11 @@ impl Node {
                 self.peers.learn(Source::File, key, Kind::Bolt, vec![address]);
             }
         }
-        let alone = self.peers.book().iter().next().is_none() && self.options.peers.is_empty();
+        // An empty book proves nothing: it may have been lost, and an envoy has joined through somebody.
+        let alone = self.is_bolt()
+            && self.other_bolts().next().is_none()
+            && self.peers.book().iter().next().is_none()
+            && self.options.peers.is_empty();
         if !alone {
             self.pen_wait(now);
         }

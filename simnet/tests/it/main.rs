@@ -5,6 +5,7 @@
 //! - `authority`: who may what, when statements come to different nodes in every order (R11);
 //! - `edges`: the last one, one too many, one from below, after a restart;
 //! - `power`: machines that lose power between any two outputs, and disks from the past (R4);
+//! - `faults`: bad links and disks, hosts that drift, members that behave badly in every way of the library;
 //! - `hostile`: members gone bad;
 //! - `lan`: machines that find each other by beacons, and what a hostile neighbour can cause;
 //! - `random`: seeded random lives with every fault (R1);
@@ -15,6 +16,7 @@ mod audit;
 mod authority;
 mod edges;
 mod edges2;
+mod faults;
 mod gossip;
 mod hostile;
 mod lan;
