@@ -7,6 +7,7 @@
 //!
 //! Invariant: the set offered in a space is a function of what was inserted and marked, not of the order.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -17,6 +18,7 @@ use vigo_base::{Hash, PublicKey, limits, planted};
 use crate::reconcile::Sealed;
 use crate::record::Record;
 use crate::register::Slot;
+use crate::sketch::{Salt, Short, Sketch};
 use crate::space::Space;
 
 /// How many of an author's sequences are remembered where it writes registers: as many as it may have registers, so that
@@ -104,6 +106,8 @@ struct Set {
     /// Authors of opaque records, and which each has, by sequence and id.
     opaque: BTreeMap<PublicKey, BTreeSet<(u64, Hash)>>,
     sealed: OnceCell<(Arc<Sealed>, Hash)>,
+    /// Made when a peer asks for one, then kept up to date.
+    sketch: Option<Box<Sketch>>,
 }
 
 impl Kept {
@@ -197,18 +201,17 @@ impl Replica {
         }
         set.remember(author, record.seq(), (record.id(), key));
         if let Some(old) = dropped {
-            set.held.remove(&old);
+            set.take(&old);
         }
         set.held.insert(key, Held { record, kept: Kept::of(form), offered: true });
-        set.sealed.take();
+        set.changed(&key, true);
         Inserted { verdict: Verdict::New, dropped, fork }
     }
 
     /// Removes what is held under `key`.
     pub fn remove(&mut self, space: &Space, key: &Hash) -> Option<Record> {
         let set = self.spaces.get_mut(space)?;
-        let held = set.held.remove(key)?;
-        set.sealed.take();
+        let held = set.take(key)?;
         let author = held.record.author();
         match held.kept {
             Kept::Opaque => {
@@ -228,7 +231,7 @@ impl Replica {
         if let Some(held) = set.held.get_mut(key).filter(|held| held.offered != offered) {
             held.offered = offered;
             if !planted!(8) {
-                set.sealed.take();
+                set.changed(key, offered);
             }
         }
     }
@@ -296,6 +299,27 @@ impl Replica {
         let set = self.spaces.get(space);
         set.map_or_else(|| Arc::new(Sealed::of([])), |set| set.sealed().0.clone())
     }
+
+    /// A sketch of the offered keys of a space, with at least this many cells. Made when first asked for, kept up
+    /// to date from then on (under a microsecond for each change, 16 bytes for each cell), and made anew for another salt or more cells.
+    pub fn sketch(&mut self, space: &Space, salt: Salt, cells: usize) -> Cow<'_, Sketch> {
+        match self.spaces.get_mut(space) {
+            Some(set) => Cow::Borrowed(set.sketch(salt, cells)),
+            None => Cow::Owned(Sketch::of(salt, cells, [])),
+        }
+    }
+
+    /// Lets go of all sketches: the next ones are under another salt.
+    pub fn forget_sketches(&mut self) {
+        self.spaces.values_mut().for_each(|set| set.sketch = None);
+    }
+
+    /// The offered keys with this short name, ascending: one, but for what somebody made on purpose. At most `most`.
+    pub fn named(&self, space: &Space, short: Short, most: usize) -> Vec<Hash> {
+        let held = self.spaces.get(space).map(|set| set.held.range(short.range()));
+        let offered = held.into_iter().flatten().filter(|(_, held)| held.offered);
+        offered.map(|(key, _)| *key).take(most).collect()
+    }
 }
 
 fn empty_digest() -> Hash {
@@ -303,6 +327,35 @@ fn empty_digest() -> Hash {
 }
 
 impl Set {
+    /// What is offered has one key more, or one less.
+    fn changed(&mut self, key: &Hash, more: bool) {
+        self.sealed.take();
+        if let Some(sketch) = &mut self.sketch {
+            match more {
+                true => sketch.add(Short::of(key)),
+                false => sketch.remove(Short::of(key)),
+            }
+        }
+    }
+
+    fn take(&mut self, key: &Hash) -> Option<Held> {
+        let held = self.held.remove(key)?;
+        if held.offered {
+            self.changed(key, false);
+        }
+        Some(held)
+    }
+
+    fn sketch(&mut self, salt: Salt, cells: usize) -> &Sketch {
+        let cells = cells.min(limits::SKETCH_CELLS);
+        let kept = self.sketch.take().filter(|sketch| sketch.salt() == salt && sketch.cells() >= cells);
+        self.sketch.insert(kept.unwrap_or_else(|| {
+            let offered = self.held.iter().filter(|(_, held)| held.offered);
+            // Rounded up, so that peers that ask for ever more do not have it made for each cell.
+            Box::new(Sketch::of(salt, cells.next_power_of_two(), offered.map(|(key, _)| Short::of(key))))
+        }))
+    }
+
     fn sealed(&self) -> &(Arc<Sealed>, Hash) {
         self.sealed.get_or_init(|| {
             let offered = || self.held.iter().filter(|(_, held)| held.offered);

@@ -339,6 +339,7 @@ fn options(conf: &NodeConf, bound: &[SocketAddr], version: &str, join: Option<Jo
         interval: conf.interval,
         splay: conf.splay,
         lan: conf.lan(bound),
+        ranges_only: false,
     }
 }
 

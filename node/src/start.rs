@@ -24,6 +24,7 @@ use crate::gossip::Gossip;
 use crate::intake::{Parked, Pen, Shape};
 use crate::io::{Done, Output};
 use crate::node::{Node, Op, Out, Timers};
+use crate::sync::Salting;
 use crate::trust::Trust;
 
 /// The exchange numbers its operations from here; the node below.
@@ -76,6 +77,7 @@ impl Node {
             lan: Beaconing::new(now, beacon_dice),
             gossip: Gossip::new(dice.fork()),
             sync: Reconciler::new(dice.fork()),
+            salting: Salting::new(Dice::from_seed(Hash::of_parts(&[b"sketch", &seed]).0)),
             shared: 0,
             exchange: Exchange::new(dice.fork(), OpId(EXCHANGE_OPS)),
             blobs: Blobs::default(),

@@ -158,6 +158,9 @@ impl Fleet {
         let Some(transit) = arrives.filter(|_| self.net.reaches(ix, peer)) else { return };
         let delay = self.count(transit);
         self.meter.frame(frame);
+        if let Some(what) = crate::mixed::shown_by(frame) {
+            self.reach(what);
+        }
         self.post(delay, peer, Input::Frame { conn: other, bytes: frame.to_vec() });
         if one_in(&mut self.dice, self.faults.replay) && matches!(Frame::decode(frame), Ok(Frame::Push(_))) {
             self.reach("replayed records");
@@ -291,7 +294,8 @@ impl Fleet {
 }
 
 fn is_about_records(frame: &[u8]) -> bool {
-    matches!(Frame::decode(frame), Ok(Frame::Push(_) | Frame::Compared(..) | Frame::Compare(..)))
+    use Frame::{Compare, Compared, Push, Sketch, Sketched};
+    matches!(Frame::decode(frame), Ok(Push(_) | Compared(..) | Compare(..) | Sketched(..) | Sketch(..)))
 }
 
 pub(crate) fn one_in(dice: &mut Dice, n: u64) -> bool {

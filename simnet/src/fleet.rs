@@ -64,6 +64,8 @@ pub struct Fleet {
     pub(crate) mesh: Mesh,
     /// Whether machines added from now on gossip.
     pub(crate) gossips: bool,
+    /// One in so many machines knows no sketches; 0 for none.
+    pub(crate) older: usize,
     pub(crate) dice: Dice,
     pub(crate) asks: BTreeMap<u64, Ask>,
     pub(crate) replies: BTreeMap<u64, Result<Reply, Refusal>>,
@@ -100,6 +102,7 @@ impl Fleet {
             net: Net::default(),
             mesh: Mesh::default(),
             gossips: true,
+            older: 0,
             dice,
             asks: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -155,6 +158,7 @@ impl Fleet {
         let key = SecretKey::from_seed(self.dice.bytes());
         let mut machine = Machine::new(name, key, vec![Net::address(ix)]);
         machine.gossip = machine.gossip.filter(|_| self.gossips);
+        machine.ranges_only = self.is_older(ix);
         self.machines.push(machine);
         ix
     }

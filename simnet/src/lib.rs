@@ -27,6 +27,7 @@ mod lan;
 mod machine;
 mod mesh;
 mod meter;
+mod mixed;
 mod model;
 mod net;
 mod operator;

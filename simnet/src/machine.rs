@@ -75,6 +75,8 @@ pub struct Machine {
     pub lies: bool,
     /// Whether it is played, by hand or by a behaviour, and answers those who call.
     pub(crate) played: bool,
+    /// Whether it runs a version that knows no sketches.
+    pub ranges_only: bool,
     /// What came for a machine that a story plays by hand.
     pub inbox: Option<Vec<Input>>,
 }
@@ -105,6 +107,7 @@ impl Machine {
             withholds: false,
             lies: false,
             played: false,
+            ranges_only: false,
             inbox: None,
         }
     }
@@ -200,6 +203,7 @@ impl Machine {
                 interval: self.interval,
                 splay: Some(5),
                 lan: Lan { choice: Choice::Auto, listening },
+                ranges_only: self.ranges_only,
             },
         };
         self.node = Some(Node::boot(now, boot, out).map_err(|e| e.to_string())?);

@@ -98,7 +98,7 @@ impl Scenario {
         let bolts = 1 + dice.below(3).min(count as u64 - 2) as usize;
         let bolts = life.bolts.unwrap_or(bolts).clamp(1, count);
         let second = SecretKey::from_seed(dice.bytes());
-        let mut fleet = Fleet::new(seed).over(life.links.clone());
+        let mut fleet = Fleet::new(seed).over(life.links.clone()).with_older_nodes(3);
         // Nothing may be right only because it was gossiped.
         if !life.gossip.unwrap_or(seed % 4 != 3) {
             fleet.without_gossip();

@@ -170,6 +170,7 @@ impl Fleet {
             digests: Vec::new(),
             your_heads: Vec::new(),
             gossip: None,
+            features: 0,
         };
         Frame::Hello(hello).encode()
     }

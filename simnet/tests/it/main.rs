@@ -9,6 +9,7 @@
 //! - `hostile`: members gone bad;
 //! - `lan`: machines that find each other by beacons, and what a hostile neighbour can cause;
 //! - `random`: seeded random lives with every fault (R1);
+//! - `sketch`: many scattered differences, found by sketches;
 //! - `skew`: clocks that are wrong;
 //! - `soak`: random lives of large fleets over many hours, for `.ci/long`.
 
@@ -22,6 +23,7 @@ mod hostile;
 mod lan;
 mod power;
 mod random;
+mod sketch;
 
 mod skew;
 mod soak;
