@@ -3,7 +3,7 @@
 //! A crowd is either of **replicas** or of **full nodes**. A replica holds records and nothing else: the shipped set of
 //! records (`crdt::Replica`) with its verdicts, and the shipped reconciliation (`swarm::sync`), joined by connections
 //! with a partial view of the others, and by gossip. A full node is `vigo_node::Node` in a [`Fleet`](crate::Fleet).
-//! What is modelled about replicas stands in `docs/simulation.md`; [`mesh`] is the model of gossip.
+//! What is modelled about replicas stands in `docs/simulation.md`; `mesh` is the model of gossip.
 //!
 //! A run has a workload: so many updates at even intervals by nodes at random. In its middle some nodes lose power
 //! while an update spreads; before its end they come back. At the end all must hold the same.
