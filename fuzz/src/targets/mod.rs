@@ -13,7 +13,6 @@ mod reconcile;
 mod record;
 mod routes;
 mod session;
-mod sketch;
 mod statement;
 mod status;
 mod token;
@@ -33,7 +32,6 @@ pub const TARGETS: &[Target] = &[
     routes::TARGET,
     status::TARGET,
     reconcile::TARGET,
-    sketch::TARGET,
     record::TARGET,
     session::TARGET,
     command::TARGET,

@@ -13,4 +13,3 @@ mod gossip;
 mod mutants;
 mod records;
 mod rig;
-mod sketch;

@@ -280,7 +280,6 @@ pub fn hello(papers: &[u8]) -> Frame {
         digests: Vec::new(),
         your_heads: Vec::new(),
         gossip: None,
-        features: 0,
     })
 }
 

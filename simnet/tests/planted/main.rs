@@ -25,8 +25,6 @@ mod hostile;
 mod lan;
 #[path = "../it/power.rs"]
 mod power;
-#[path = "../it/sketch.rs"]
-mod sketch;
 #[path = "../it/skew.rs"]
 mod skew;
 #[path = "../it/stories.rs"]
