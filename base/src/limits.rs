@@ -11,6 +11,8 @@ pub const PAYLOAD_BYTES: usize = RECORD_BYTES - 256;
 pub const FRAME_BYTES: usize = 128 * 1024;
 /// Bytes of one reconciliation message inside a frame.
 pub const RECONCILE_BYTES: usize = 60 * 1024;
+/// Cells of a sketch: what fits in [`RECONCILE_BYTES`]. Enough for some 3,500 records that differ.
+pub const SKETCH_CELLS: usize = 5000;
 /// Records pushed in one frame.
 pub const PUSH_RECORDS: usize = 128;
 /// Records asked for by id in one frame.

@@ -1,18 +1,20 @@
 //! Reconciliation: what it costs two peers to find out what differs.
 //!
-//! Two `Reconciler`s with sets of keys are led through one whole comparison, frames encoded as they travel; the reference is the
+//! The machine that nodes run is led through one whole comparison of two sets of keys, by what it chooses, frames encoded as
+//! they travel, with those that ask for what is missing (`vigo_swarm::sync::bill`); the reference is the
 //! bare negentropy library over the same two sets, without frames and without a bound on messages. Bytes and round trips
 //! repeat; times do not. Records themselves are not moved.
 
 use std::sync::Arc;
 
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
-use vigo_base::{Dice, Hash, Machine, Outbox, Time, codec};
+use vigo_base::{Hash, codec};
 use vigo_crdt::Space;
 use vigo_crdt::reconcile::Sealed;
+use vigo_crdt::sketch::Salt;
 use vigo_swarm::frame::{Digest, Frame};
-use vigo_swarm::ids::ConnId;
-use vigo_swarm::sync::{Act, Input, Reconciler};
+use vigo_swarm::sync::bill;
+use vigo_swarm::sync::bill::Answerer;
 
 use crate::measure::in_turn;
 use crate::{Better, Broken, Figure, Measured, Size};
@@ -113,7 +115,9 @@ impl Case {
             .map(|(_, item)| *item)
             .collect();
         let ours = Side::of(&kept)?;
-        let (found, alone) = (Talk::between(&ours, theirs)?, compare_bare(&ours.bare, &theirs.bare)?);
+        // Asked before, as nodes are: the other side has its sketch.
+        let mut answers = Answerer::new(theirs.sealed.clone(), Salt([7; 16]));
+        let (found, alone) = (Talk::between(&ours, &mut answers), compare_bare(&ours.bare, &theirs.bare)?);
         let differ = (self.differ)(all.len());
         if found.differed != differ || alone.differed != differ || all.len() - kept.len() != differ {
             return Err(Broken(format!(
@@ -124,7 +128,7 @@ impl Case {
         let rounds = size.of(5, 1);
         let (took, bare_took) = in_turn(
             rounds,
-            || Talk::between(&ours, theirs).is_ok(),
+            || Talk::between(&ours, &mut answers),
             || compare_bare(&ours.bare, &theirs.bare).is_ok(),
         );
         let name = |what: &str| format!("reconcile.{}.{}.{what}", self.name, all.len());
@@ -148,45 +152,11 @@ struct Talk {
     differed: usize,
 }
 
-const CONN: ConnId = ConnId(1);
-
 impl Talk {
-    /// Leads the initiator's machine through one session, from digests that differ to its end.
-    fn between(ours: &Side, theirs: &Side) -> Result<Talk, Broken> {
-        let (mut sync, now) = (Reconciler::new(Dice::from_number(1)), Time(1_000_000));
-        let (mut talk, mut out, mut ended) = (Talk::default(), Outbox::new(), false);
-        let (space, one) = (Space::config(), Hash::of(b"ours"));
-        sync.handle(now, Input::Up { conn: CONN, leads: true, spaces: vec![space.clone()] }, &mut out);
-        let differ = Input::Digest { conn: CONN, space, theirs: Hash::of(b"theirs"), ours: one };
-        sync.handle(now, differ, &mut out);
-        while !ended {
-            let acts: Vec<Act> = out.drain().collect();
-            if acts.is_empty() {
-                return Err(Broken("a comparison stopped in the middle".into()));
-            }
-            for act in acts {
-                let answer = match act {
-                    Act::Seal(conn, space) => Input::Sealed(conn, space, ours.sealed.clone()),
-                    Act::Compare(conn, space, message) => {
-                        let said = theirs.sealed.answer(&message)?;
-                        let frame = |make: fn(Space, vigo_swarm::frame::Bytes) -> Frame, bytes: &[u8]| {
-                            codec::encode(&make(space.clone(), bytes.to_vec().into())).len()
-                        };
-                        talk.bytes += frame(Frame::Compare, &message) + frame(Frame::Compared, &said);
-                        talk.trips += 1;
-                        Input::Compared(conn, space, said)
-                    }
-                    Act::Done { differed, .. } => {
-                        (talk.differed, ended) = (differed as usize, true);
-                        continue;
-                    }
-                    Act::Blame(_, why) => return Err(Broken(format!("an honest peer was blamed: {why}"))),
-                    Act::Push(..) | Act::Want(..) | Act::AskDigest(..) => continue,
-                };
-                sync.handle(now, answer, &mut out);
-            }
-        }
-        Ok(talk)
+    /// One session of the machine that nodes run, from digests that differ to its end, with the frames that say what is wanted.
+    fn between(ours: &Side, theirs: &mut Answerer) -> Talk {
+        let bill = bill(&ours.sealed, theirs, true);
+        Talk { bytes: bill.bytes(), trips: bill.trips as usize, differed: bill.have + bill.need }
     }
 }
 

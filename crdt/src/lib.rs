@@ -9,7 +9,7 @@
 //!   lives with the content type; a *register* ([`register`]) keeps the latest of one writer; a *log* ([`log`])
 //!   keeps every entry of one writer, each holding the id of the one before.
 //! - a **[`Replica`]** is the set of records that one node holds, space by space, and finds forks.
-//! - **[`reconcile`]** makes two such sets equal, cheaply.
+//! - **[`reconcile`]** makes two such sets equal, cheaply; **[`sketch`]** does it more cheaply where few records differ.
 //!
 //! ```
 //! use vigo_base::{SecretKey, SpannerId, Stamp};
@@ -29,6 +29,7 @@ pub mod reconcile;
 pub mod record;
 pub mod register;
 pub mod replica;
+pub mod sketch;
 pub mod space;
 pub mod statement;
 

@@ -8,7 +8,7 @@
 //! Invariant: what comes out is sorted, so that the same sets give the same messages on every machine
 //! (the library hands ids out in the order of a hash map).
 
-use negentropy::{Id, Negentropy, NegentropyStorageVector};
+use negentropy::{Id, Negentropy, NegentropyStorageBase, NegentropyStorageVector};
 use vigo_base::{Hash, limits};
 
 /// A message that does not follow the protocol: the sender's fault.
@@ -44,6 +44,21 @@ impl Sealed {
         let sealed = storage.seal();
         debug_assert!(sealed.is_ok(), "a set is sealed once");
         Sealed(storage)
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.0.size().unwrap_or_default()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The keys, by their order.
+    pub fn keys(&self) -> impl Iterator<Item = Hash> {
+        (0..self.len()).filter_map(|ix| Some(Hash(self.0.get_item(ix).ok()??.id.to_bytes())))
     }
 
     fn session(&self) -> Result<Negentropy<'_, NegentropyStorageVector>, BadMessage> {

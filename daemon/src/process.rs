@@ -299,11 +299,15 @@ fn open(conf: &NodeConf, joining: bool, applies: bool) -> Result<Opened, StartEr
     let state = StateDir::open(&conf.state)?;
     conf.fs_root.as_deref().filter(|_| applies).map_or(Ok(()), root)?;
     let (key, _) = state.node_key(&machine_id(&state)?)?;
-    let (store, loaded) = Store::open(state.path(), Seal::new(&*key.seed()))?;
+    let (store, mut loaded) = Store::open(state.path(), Seal::new(&*key.seed()))?;
     for damage in &loaded.damaged {
         tracing::warn!("{damage}");
     }
-    state.fleet(fleet_of(loaded.meta.get(meta::SPANNER)), None)?;
+    let fleet = state.fleet(fleet_of(loaded.meta.get(meta::SPANNER)), None)?;
+    if let Some(fleet) = fleet.filter(|_| !joining) {
+        // A damaged store may have lost it: the directory knows it too.
+        loaded.meta.entry(meta::SPANNER.to_string()).or_insert_with(|| fleet.0.0.to_vec());
+    }
     let blobs = open_blobs(&conf.state)?;
     Ok(Opened { state, key, store, loaded, blobs })
 }
@@ -335,6 +339,7 @@ fn options(conf: &NodeConf, bound: &[SocketAddr], version: &str, join: Option<Jo
         interval: conf.interval,
         splay: conf.splay,
         lan: conf.lan(bound),
+        ranges_only: false,
     }
 }
 

@@ -284,6 +284,7 @@ impl Start {
             interval: self.interval,
             splay: self.splay,
             lan: self.lan,
+            ranges_only: false,
         };
         Ok(Boot {
             key: SecretKey::from_seed(key.0),

@@ -160,6 +160,7 @@ impl Host {
             digests: Vec::new(),
             your_heads: Vec::new(),
             gossip: None,
+            features: 0,
         });
         self.frame(conn, &hello);
         conn

@@ -77,6 +77,8 @@ pub struct Options {
     pub splay: Option<u64>,
     /// How it takes part in beacons.
     pub lan: Lan,
+    /// Compares sets by ranges only, as a node of a version without sketches does.
+    pub ranges_only: bool,
 }
 
 /// How a node takes part in beacons on its own networks.

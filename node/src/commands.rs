@@ -19,7 +19,7 @@ use crate::io::{Caller, CommandId, Event, Output};
 use crate::node::{Node, Out};
 
 /// Statements that wait until this node may write; one more is refused.
-const HANDED_IN: usize = 64;
+pub(crate) const HANDED_IN: usize = 64;
 
 type Answer = Result<Reply, Refusal>;
 

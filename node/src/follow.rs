@@ -112,17 +112,26 @@ impl Node {
         published.refused.is_none() || (published.may && waits)
     }
 
-    /// Asks for publishes that are named and not here. What counts for nothing is not reconciled, and not every
-    /// peer holds it: so another one is asked every time, until somebody has it.
+    /// Asks for publishes and changes of settings that are named and not here. What counts for nothing is not
+    /// reconciled, and not every peer holds it: so another one is asked every time, until somebody has it.
     pub(crate) fn ask_for_parents(&mut self, out: &mut Out) {
-        let missing: Vec<Hash> = self.missing_publishes().into_iter().take(64).collect();
-        if missing.is_empty() {
-            return;
+        for (space, missing) in
+            [(Space::config(), self.missing_publishes()), (Space::settings(), self.missing_changes())]
+        {
+            let missing: Vec<Hash> = missing.into_iter().take(64).collect();
+            let members: Vec<_> = self.members().map(|(conn, _)| conn).collect();
+            if let Some(conn) = self.dice.pick(&members).copied().filter(|_| !missing.is_empty()) {
+                self.send(conn, &Frame::Want(space, missing), out);
+            }
         }
-        let members: Vec<_> = self.members().map(|(conn, _)| conn).collect();
-        if let Some(conn) = self.dice.pick(&members).copied() {
-            self.send(conn, &Frame::Want(Space::config(), missing), out);
-        }
+    }
+
+    /// Changes of settings that others are based on and that are not here: without them it cannot be said how far
+    /// along the line those stand.
+    fn missing_changes(&self) -> BTreeSet<Hash> {
+        let Some(held) = self.statements.get(&Space::settings()) else { return BTreeSet::new() };
+        let named = held.values().flat_map(|statement| statement.after());
+        named.filter(|id| !held.contains_key(*id)).copied().collect()
     }
 
     /// Publishes that others are based on, or that a revoker had seen, and that are not here.

@@ -15,7 +15,7 @@ use vigo_base::{Hash, PublicKey, SpannerId, Time, limits, planted, time};
 use vigo_crdt::replica::{Form, Refusal};
 use vigo_crdt::{Record, Space, Statement, Unverified, Verdict, log, register};
 use vigo_spanner::spend::{FORK, SPEND, STATEMENT};
-use vigo_spanner::{Act, ForkProof, SpendRecord, may_push};
+use vigo_spanner::{Act, ForkProof, Member, NodeKind, SpendRecord, may_push};
 use vigo_swarm::frame::{Bytes, Frame, Head};
 use vigo_swarm::ids::ConnId;
 
@@ -26,6 +26,9 @@ use crate::session::Session;
 
 /// How long a node that knows others waits for one of them before it writes.
 const PATIENCE: u64 = time::secs(10);
+
+/// Own records that wait; more are not written.
+pub(crate) const PEN_RECORDS: usize = 256;
 
 /// How far a peer's word on our own sequences is believed beyond what we know: no disk is that old, and nobody may
 /// take the last sequence from us.
@@ -129,7 +132,19 @@ impl Shape {
     }
 }
 
+impl Parked {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl Pen {
+    /// How many own records wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub fn next_wake(&self) -> Option<Time> {
         self.waits
     }
@@ -139,6 +154,10 @@ impl Pen {
 fn ours_to_write(space: &Space) -> bool {
     [Space::admissions(), Space::envoys(), Space::config(), Space::settings(), Space::status()]
         .contains(space)
+}
+
+fn is_envoy(member: &Member) -> bool {
+    member.kind == NodeKind::Envoy
 }
 
 /// Whether every node holds a space.
@@ -297,6 +316,11 @@ impl Node {
             Shape::Opaque if record.space().audit_of().is_some_and(|bolt| bolt != record.author()) => {
                 Err(fault("a record in the audit log of another bolt".into()))
             }
+            // Of envoys only those know whom they meet: kept by some and refused by others, it would set equal nodes apart.
+            Shape::Opaque if is_for_all(record.space()) && member.as_ref().is_some_and(is_envoy) => {
+                let why = "a record of an unknown kind by an envoy, where everybody would have to hold it";
+                Err(Refusal { why: why.into(), senders_fault: false })
+            }
             Shape::Opaque => Ok(member.map(|_| Form::Opaque)),
         }
     }
@@ -444,7 +468,7 @@ impl Node {
                 w.0 == space && w.1 == kind && kind == register::REGISTER && w.2.get(..2) == payload.get(..2)
             };
             self.pen.waiting.retain(|w| !same(w));
-            if self.pen.waiting.len() < 256 {
+            if self.pen.waiting.len() < PEN_RECORDS {
                 self.pen.waiting.push_back((space, kind, payload));
             }
             return;
@@ -492,16 +516,22 @@ impl Node {
                 continue;
             }
             self.pen.seen.insert(head.space.clone(), known.max(head.seq));
+            // What an envoy wrote for bolts alone it may not ask for.
+            let mine_to_want = self.is_bolt() || is_for_all(&head.space);
             match ours {
                 Some((seq, id)) if seq == head.seq && id != head.id => {
                     // The same sequence, another record: ask for it, its arrival proves the fork.
-                    self.send(conn, &Frame::Want(head.space.clone(), vec![head.id]), out);
+                    if mine_to_want {
+                        self.send(conn, &Frame::Want(head.space.clone(), vec![head.id]), out);
+                    }
                 }
                 Some((seq, _)) if seq >= head.seq => {}
                 _ => {
                     let text = format!("our disk is older than what peers have seen of us in {}", head.space);
                     self.note(text, out);
-                    self.send(conn, &Frame::Want(head.space.clone(), vec![head.id]), out);
+                    if mine_to_want {
+                        self.send(conn, &Frame::Want(head.space.clone(), vec![head.id]), out);
+                    }
                 }
             }
         }

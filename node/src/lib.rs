@@ -23,6 +23,7 @@ mod found;
 mod gossip;
 mod intake;
 pub mod io;
+mod load;
 mod node;
 pub mod release;
 mod session;
@@ -41,6 +42,7 @@ pub use io::{
     Answer, AskId, Caller, CommandId, Done, Effect, Event, Failed, FoundFleet, Input, NotRun, Outlined,
     Output, StoreOp, Way,
 };
+pub use load::Load;
 pub use node::Node;
 
 // What a driver needs beside, so that it depends on this crate alone.

@@ -42,6 +42,7 @@ use crate::gossip::Gossip;
 use crate::intake::{Parked, Pen};
 use crate::io::{Event, Input, Output, StoreOp};
 use crate::session::Session;
+use crate::sync::Salting;
 use crate::trust::Trust;
 
 /// How often peers exchange signs of life and digests.
@@ -108,6 +109,7 @@ pub struct Node {
     /// Set once this process has joined: the one that converges is another.
     pub(crate) dormant: bool,
     pub(crate) sync: Reconciler,
+    pub(crate) salting: Salting,
     /// How many spaces are compared with bolts.
     pub(crate) shared: usize,
     pub(crate) exchange: Exchange,

@@ -46,6 +46,8 @@ pub(crate) struct Session {
     pub said_hello: bool,
     /// The port on which the other end takes gossip links.
     pub gossip: Option<u16>,
+    /// What it said it can do, by the bits of `swarm::frame::features`.
+    pub features: u64,
     /// What its clock shows against our steady time, in microseconds ahead of it, when it last said.
     pub clock: Option<i64>,
 }
@@ -71,6 +73,7 @@ impl Session {
             stage,
             said_hello: false,
             gossip: None,
+            features: 0,
             clock: None,
         }
     }
@@ -177,6 +180,7 @@ impl Node {
             digests: self.digests(bolt),
             your_heads: spaces.iter().filter_map(head).collect(),
             gossip: self.options.gossip,
+            features: self.features(),
         };
         if let Some(session) = self.sessions.get_mut(&conn) {
             session.said_hello = true;
@@ -254,6 +258,9 @@ impl Node {
             Frame::AskToJoin(ask) => self.asked_to_join(now, conn, ask, out),
             Frame::JoinAnswer(answer) => self.join_answer(now, conn, answer, out),
             Frame::Clock(shows) => self.clock_heard(now, conn, shows),
+            Frame::Sketch(space, cells) => self.sketch(now, conn, space, cells, out),
+            Frame::Sketched(space, answer) => self.sketched(now, conn, space, &answer, out),
+            Frame::WantShort(space, names) => self.wanted_short(now, conn, &space, &names, out),
         }
     }
 
@@ -294,7 +301,7 @@ impl Node {
     }
 
     /// How many members may be connected at one time.
-    fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         if self.is_bolt() { limits::BOLT_PEERS } else { limits::ENVOY_PEERS }
     }
 
@@ -315,6 +322,7 @@ impl Node {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         session.stage = Stage::Member(Box::new(member));
         session.gossip = hello.gossip.filter(|port| *port != 0);
+        session.features = hello.features;
         self.gossip.stale();
         let (said_hello, dialed) = (session.said_hello, session.dialed);
         out.push(Output::Admit { conn });
@@ -331,9 +339,7 @@ impl Node {
             self.peers.answered_at(&key, &session.address);
         }
         self.peers.connected(now, key, kind, if dialed { Dialer::Us } else { Dialer::Them });
-        let leads = dialed;
-        let spaces = self.shared_spaces(bolt);
-        self.sync_input(now, sync::Input::Up { conn, leads, spaces }, out);
+        self.compare_from_now_on(now, conn, self.shared_spaces(bolt), out);
         self.pen_heard_heads(now, conn, &hello.your_heads, out);
         self.heard_digests(now, conn, hello.digests, out);
         if self.exchange.load().0 == 0 || !planted!(19) {
@@ -431,8 +437,11 @@ fn door_of(frame: &Frame) -> Option<Request> {
         Frame::Hello(_) => Request::Papers,
         Frame::Goodbye(_) | Frame::JoinAnswer(_) => return None,
         Frame::Ping(_) | Frame::Pong(_) | Frame::Clock(_) => Request::Digests,
-        Frame::Compare(space, _) | Frame::Compared(space, _) => Request::Reconcile(space.clone()),
-        Frame::Want(space, _) => Request::Want(space.clone()),
+        Frame::Compare(space, _)
+        | Frame::Compared(space, _)
+        | Frame::Sketch(space, _)
+        | Frame::Sketched(space, _) => Request::Reconcile(space.clone()),
+        Frame::Want(space, _) | Frame::WantShort(space, _) => Request::Want(space.clone()),
         Frame::Push(_) => Request::Ping,
         Frame::PeersPlease | Frame::Peers(_) => Request::Peers,
         Frame::WhoHas(_) | Frame::Has(..) => Request::WhoHas,

@@ -24,6 +24,7 @@ use crate::gossip::Gossip;
 use crate::intake::{Parked, Pen, Shape};
 use crate::io::{Done, Output};
 use crate::node::{Node, Op, Out, Timers};
+use crate::sync::Salting;
 use crate::trust::Trust;
 
 /// The exchange numbers its operations from here; the node below.
@@ -76,6 +77,7 @@ impl Node {
             lan: Beaconing::new(now, beacon_dice),
             gossip: Gossip::new(dice.fork()),
             sync: Reconciler::new(dice.fork()),
+            salting: Salting::new(Dice::from_seed(Hash::of_parts(&[b"sketch", &seed]).0)),
             shared: 0,
             exchange: Exchange::new(dice.fork(), OpId(EXCHANGE_OPS)),
             blobs: Blobs::default(),
@@ -158,7 +160,11 @@ impl Node {
                 self.peers.learn(Source::File, key, Kind::Bolt, vec![address]);
             }
         }
-        let alone = self.peers.book().iter().next().is_none() && self.options.peers.is_empty();
+        // An empty book proves nothing: it may have been lost, and an envoy has joined through somebody.
+        let alone = self.is_bolt()
+            && self.other_bolts().next().is_none()
+            && self.peers.book().iter().next().is_none()
+            && self.options.peers.is_empty();
         if !alone {
             self.pen_wait(now);
         }

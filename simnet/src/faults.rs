@@ -7,13 +7,14 @@
 
 use vigo_base::time::{Micros, secs};
 use vigo_base::{Dice, Hash, Time};
-use vigo_node::boot::meta;
-use vigo_node::swarm::frame::{Bytes, Frame, Hello, VERSION};
+use vigo_node::swarm::frame::Frame;
 use vigo_node::swarm::ids::ConnId;
-use vigo_node::{Failed, Input};
+use vigo_node::{Failed, Input, StoreOp};
 
+use crate::disk::Disk;
 use crate::fleet::Event;
-use crate::net::{NOTICE, Net, Transit};
+use crate::machine::Power;
+use crate::net::{NOTICE, Transit};
 use crate::{Fleet, Ix};
 
 /// How wrong a machine's clock is.
@@ -51,12 +52,19 @@ pub struct Rates {
     pub disk: u64,
     /// Frames with records that come a second time, late.
     pub replay: u64,
+    /// Commits of the record store, each try of one.
+    pub commit: u64,
 }
 
 impl Rates {
     /// Each by the name that files call it.
-    pub(crate) fn named(&mut self) -> [(&'static str, &mut u64); 3] {
-        [("fetch", &mut self.fetch), ("disk", &mut self.disk), ("replay", &mut self.replay)]
+    pub(crate) fn named(&mut self) -> [(&'static str, &mut u64); 4] {
+        [
+            ("fetch", &mut self.fetch),
+            ("disk", &mut self.disk),
+            ("replay", &mut self.replay),
+            ("commit", &mut self.commit),
+        ]
     }
 }
 
@@ -121,27 +129,6 @@ impl Fleet {
         broken
     }
 
-    /// Takes a member's node away and plays it by hand: connects to these nodes and shows them its papers.
-    pub fn play_by_hand(&mut self, ix: Ix, targets: &[Ix]) -> Vec<ConnId> {
-        self.kill(ix);
-        self.elapse(secs(2));
-        self.machines[ix].inbox = Some(Vec::new());
-        let papers = self.machines[ix].disk.meta.get(meta::PAPERS).cloned().unwrap_or_default();
-        let hello = Hello {
-            version: VERSION,
-            papers: Bytes::from(papers),
-            addresses: Vec::new(),
-            digests: Vec::new(),
-            your_heads: Vec::new(),
-            gossip: None,
-        };
-        let frame = Frame::Hello(hello).encode();
-        let conns: Vec<ConnId> = targets.iter().map(|target| self.connect_by_hand(ix, *target)).collect();
-        conns.iter().for_each(|conn| self.send(ix, *conn, &frame));
-        self.elapse(secs(1));
-        conns
-    }
-
     /// Whether a connection between two machines stands.
     pub fn is_connected(&self, a: Ix, b: Ix) -> bool {
         self.net.of(a).iter().any(|(_, (peer, _))| *peer == b)
@@ -160,24 +147,6 @@ impl Fleet {
         copy
     }
 
-    /// A member played by hand connects to a node; gives its end of the connection.
-    pub fn connect_by_hand(&mut self, ix: Ix, target: Ix) -> ConnId {
-        let keys = (self.machines[ix].key.public(), self.machines[target].key.public());
-        let (mine, theirs, exporter) = self.net.connect(ix, target, keys);
-        let address = Net::address(ix);
-        self.input(target, Input::PeerUp { conn: theirs, key: keys.0, dialed: false, address, exporter });
-        mine
-    }
-
-    /// A member played by hand sends a frame, whatever it is; false if the connection is gone.
-    pub fn send_by_hand(&mut self, ix: Ix, conn: ConnId, frame: &[u8]) -> bool {
-        if self.net.peer(ix, conn).is_none() {
-            return false;
-        }
-        self.send(ix, conn, frame);
-        true
-    }
-
     pub(crate) fn send(&mut self, ix: Ix, conn: ConnId, frame: &[u8]) {
         let now = self.now();
         let Some((peer, other)) = self.net.peer(ix, conn) else { return };
@@ -189,6 +158,9 @@ impl Fleet {
         let Some(transit) = arrives.filter(|_| self.net.reaches(ix, peer)) else { return };
         let delay = self.count(transit);
         self.meter.frame(frame);
+        if let Some(what) = crate::mixed::shown_by(frame) {
+            self.reach(what);
+        }
         self.post(delay, peer, Input::Frame { conn: other, bytes: frame.to_vec() });
         if one_in(&mut self.dice, self.faults.replay) && matches!(Frame::decode(frame), Ok(Frame::Push(_))) {
             self.reach("replayed records");
@@ -235,10 +207,39 @@ impl Fleet {
         let Ok(Frame::Push(records)) = Frame::decode(frame) else { return };
         for bytes in &records {
             let id = Hash::of(bytes);
-            let (machine, durable) = (&self.machines[ix], self.machines[ix].disk.records.contains_key(&id));
+            let (machine, durable) = (&self.machines[ix], self.machines[ix].disk.has_kept(&id));
             assert!(durable, "{} passes on {id:?} before it is durable", machine.name);
         }
         self.reach("durable before it was passed on");
+    }
+
+    /// A machine's power goes: what its disk makes of that.
+    pub(crate) fn loses_power(&mut self, ix: Ix, under_way: Option<Vec<StoreOp>>) {
+        let disk = &mut self.machines[ix].disk;
+        if let Some(what) = disk.lose_power(under_way, &mut self.dice) {
+            self.reach(what);
+            // What it saw is gone with its disk; what its applier keeps is not.
+            self.machines[ix].heads.clear();
+        }
+    }
+
+    /// A machine opens its store: what was damaged is dropped and named.
+    pub(crate) fn opens(&mut self, ix: Ix) {
+        let rotten = self.machines[ix].disk.open();
+        if rotten > 0 {
+            *self.reached.entry("rot found at a start").or_default() += rotten;
+            self.machines[ix].heads.clear();
+        }
+    }
+
+    /// Puts a disk of the past into a machine, as a restored image does. It must be off.
+    pub fn roll_back(&mut self, ix: Ix, disk: Disk) {
+        assert_eq!(self.machines[ix].power(), Power::Off, "its node would write on");
+        let machine = &mut self.machines[ix];
+        machine.disk = disk;
+        machine.heads.clear();
+        machine.ran.clear();
+        self.reach("rolled back to an old disk");
     }
 
     pub(crate) fn disk_fails(&mut self) -> bool {
@@ -293,10 +294,11 @@ impl Fleet {
 }
 
 fn is_about_records(frame: &[u8]) -> bool {
-    matches!(Frame::decode(frame), Ok(Frame::Push(_) | Frame::Compared(..) | Frame::Compare(..)))
+    use Frame::{Compare, Compared, Push, Sketch, Sketched};
+    matches!(Frame::decode(frame), Ok(Push(_) | Compared(..) | Compare(..) | Sketched(..) | Sketch(..)))
 }
 
-fn one_in(dice: &mut Dice, n: u64) -> bool {
+pub(crate) fn one_in(dice: &mut Dice, n: u64) -> bool {
     n > 0 && dice.one_in(n)
 }
 

@@ -1,7 +1,7 @@
-//! A fleet in a world: performs what nodes want done, and tells them what happened.
+//! A fleet in a world: its machines, what happens to them and when.
 //!
-//! The driver's rule is kept to the letter: outputs are performed in order, and a machine that loses power between
-//! two of them has performed those before and none behind.
+//! What nodes want done is performed in `driver`. Invariant: what was scheduled for one life of a machine never
+//! reaches a later one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,21 +9,18 @@ use std::sync::Arc;
 use vigo_base::hash::Hasher;
 use vigo_base::time::{Micros, millis, secs};
 use vigo_base::{Dice, Hash, Machine as _, Outbox, PublicKey, SecretKey, Time};
-use vigo_node::swarm::frame::Bulk;
-use vigo_node::swarm::ids::{ConnId, OpId};
-use vigo_node::swarm::outline::{BlobRef, Outline};
-use vigo_node::{
-    Answer, AskId, Caller, Command, CommandId, Done, Effect, Failed, Input, Outlined, Output, Refusal, Reply,
-    StoreOp,
-};
+use vigo_node::{Caller, Command, CommandId, Input, Refusal, Reply};
 
 use crate::Ix;
+use crate::driver::Turn;
 use crate::faults::Rates;
+use crate::hostile::Hostile;
 use crate::lan::Lans;
 use crate::machine::{Machine, Power};
 use crate::mesh::Mesh;
 use crate::meter::Meter;
 use crate::net::{Links, NOTICE, Net};
+use crate::transfer::Ask;
 use crate::world::World;
 
 /// When every simulation begins: 2026-01-01.
@@ -31,8 +28,6 @@ pub(crate) const BEGINNING: Time = Time(1_767_225_600_000_000);
 
 /// About what the first packets of a connection weigh, in bytes each way.
 const HANDSHAKE: usize = 2_400;
-/// About what a chunk weighs, in bytes.
-const CHUNK: usize = 64 * 1024;
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -41,6 +36,10 @@ pub(crate) enum Event {
     Input(Ix, u64, Box<Input>),
     /// A machine's node wants to be woken.
     Wake(Ix, u64),
+    /// A machine's commit has ended, if it is still the same life.
+    Committed(Ix, u64),
+    /// A hostile machine does something, if it is still the same life.
+    Hostile(Ix, u64),
     /// The ends of cut links notice.
     Notice,
     /// A gossiped message comes to a machine, if it is still the same life.
@@ -56,16 +55,6 @@ pub(crate) enum Event {
     },
 }
 
-/// A bulk request under way.
-#[derive(Debug, Clone)]
-struct Ask {
-    by: Ix,
-    life: u64,
-    op: OpId,
-    blob: BlobRef,
-    chunk: Option<(u32, Hash)>,
-}
-
 /// A fleet of simulated machines.
 #[derive(Debug)]
 pub struct Fleet {
@@ -75,10 +64,12 @@ pub struct Fleet {
     pub(crate) mesh: Mesh,
     /// Whether machines added from now on gossip.
     pub(crate) gossips: bool,
+    /// One in so many machines knows no sketches; 0 for none.
+    pub(crate) older: usize,
     pub(crate) dice: Dice,
-    asks: BTreeMap<u64, Ask>,
-    replies: BTreeMap<u64, Result<Reply, Refusal>>,
-    next: u64,
+    pub(crate) asks: BTreeMap<u64, Ask>,
+    pub(crate) replies: BTreeMap<u64, Result<Reply, Refusal>>,
+    pub(crate) next: u64,
     happened: u64,
     trace: Hasher,
     /// The operator that `found` made.
@@ -89,6 +80,10 @@ pub struct Fleet {
     pub(crate) plug: BTreeMap<Ix, u64>,
     /// What fails at random now.
     pub faults: Rates,
+    /// Machines gone bad that are played.
+    pub(crate) hostile: BTreeMap<Ix, Hostile>,
+    /// What they made that must count nowhere, by its id; a few words on each.
+    pub(crate) forged: BTreeMap<Hash, &'static str>,
     pub(crate) lans: Lans,
     pub(crate) meter: Meter,
     /// How often each fault, and each branch worth naming, was really reached.
@@ -107,6 +102,7 @@ impl Fleet {
             net: Net::default(),
             mesh: Mesh::default(),
             gossips: true,
+            older: 0,
             dice,
             asks: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -117,6 +113,8 @@ impl Fleet {
             recovery,
             plug: BTreeMap::new(),
             faults: Rates::default(),
+            hostile: BTreeMap::new(),
+            forged: BTreeMap::new(),
             lans: Lans::default(),
             meter: Meter::default(),
             reached: BTreeMap::new(),
@@ -160,6 +158,7 @@ impl Fleet {
         let key = SecretKey::from_seed(self.dice.bytes());
         let mut machine = Machine::new(name, key, vec![Net::address(ix)]);
         machine.gossip = machine.gossip.filter(|_| self.gossips);
+        machine.ranges_only = self.is_older(ix);
         self.machines.push(machine);
         ix
     }
@@ -180,6 +179,7 @@ impl Fleet {
     pub fn start(&mut self, ix: Ix) {
         let now = self.local(ix);
         let mut out = Outbox::new();
+        self.opens(ix);
         let started = self.machines[ix].boot(now, &mut self.dice, &mut out);
         assert_eq!(started, Ok(()), "{} does not start", self.machines[ix].name);
         self.perform(ix, out);
@@ -189,6 +189,8 @@ impl Fleet {
 
     /// Pulls a machine's plug: connections break, what was not committed is gone.
     pub fn kill(&mut self, ix: Ix) {
+        let under_way = self.machines[ix].turn.take().map(Turn::into_ops);
+        self.loses_power(ix, under_way);
         self.machines[ix].die();
         let life = self.machines[ix].life;
         self.record(&("kill", ix, life));
@@ -264,6 +266,7 @@ impl Fleet {
         if let Some(inbox) = self.machines[ix].inbox.as_mut() {
             return inbox.push(input);
         }
+        let Some(input) = self.wait_for_turn(ix, input) else { return };
         let Some(node) = self.machines[ix].node.as_mut() else { return };
         let mut out = Outbox::new();
         node.handle(now, input, &mut out);
@@ -279,6 +282,9 @@ impl Fleet {
             Event::Wake(ix, life)
                 if self.machines[ix].life == life && self.machines[ix].wake_at == Some(self.now()) =>
             {
+                if self.machines[ix].turn.is_some() {
+                    return;
+                }
                 let now = self.local(ix);
                 self.machines[ix].wake_at = None;
                 self.machines[ix].must_not_spin(now);
@@ -289,7 +295,9 @@ impl Fleet {
                 self.perform(ix, out);
                 self.schedule(ix);
             }
-            Event::Input(..) | Event::Wake(..) => {}
+            Event::Committed(ix, life) if self.machines[ix].life == life => self.committed(ix),
+            Event::Hostile(ix, life) if self.machines[ix].life == life => self.act_hostile(ix),
+            Event::Input(..) | Event::Wake(..) | Event::Committed(..) | Event::Hostile(..) => {}
             Event::Gossip { to, life, from, bytes } => {
                 let same = self.machines[to].life == life;
                 self.gossip_comes(to, from, same, bytes);
@@ -304,9 +312,12 @@ impl Fleet {
         }
     }
 
-    fn schedule(&mut self, ix: Ix) {
+    pub(crate) fn schedule(&mut self, ix: Ix) {
         let now = self.now();
         let machine = &mut self.machines[ix];
+        if machine.turn.is_some() {
+            return;
+        }
         let Some(due) = machine.node.as_ref().and_then(|n| n.next_wake()) else { return };
         let due = machine.clock.world(now, due).max(now.after(1));
         if machine.wake_at.is_none_or(|at| due < at) {
@@ -325,58 +336,7 @@ impl Fleet {
         self.trace.update(line.as_bytes());
     }
 
-    /// Performs outputs in order; stops where the plug is pulled.
-    fn perform(&mut self, ix: Ix, mut out: Outbox<Output>) {
-        let life = self.machines[ix].life;
-        for output in out.drain().collect::<Vec<_>>() {
-            if let Some(left) = self.plug.get_mut(&ix) {
-                if *left == 0 {
-                    self.plug.remove(&ix);
-                    return self.kill(ix);
-                }
-                *left -= 1;
-            }
-            self.record(&(ix, Summary(&output)));
-            self.one(ix, output);
-            if self.machines[ix].life != life {
-                return;
-            }
-        }
-    }
-
-    fn one(&mut self, ix: Ix, output: Output) {
-        let now = self.now();
-        match output {
-            Output::Persist(ops) => self.machines[ix].disk.commit(ops),
-            Output::Dial { address, expect } => self.dial(ix, address, expect),
-            Output::Admit { .. } | Output::Extend { .. } => {}
-            Output::Send { conn, frame } => self.send(ix, conn, &frame),
-            Output::HangUp { conn, why } => {
-                let arrives = self.net.arrival(now, (ix, conn), why.len(), &mut self.dice);
-                if let Some((peer, other)) = self.net.close(ix, conn) {
-                    let heard = arrives.filter(|_| self.net.reaches(ix, peer));
-                    let delay = heard.map_or(NOTICE, |transit| transit.delay);
-                    self.post(delay, peer, Input::PeerDown { conn: other, why: why.clone() });
-                    self.post(0, ix, Input::PeerDown { conn, why });
-                }
-            }
-            Output::GossipDial { key, address } => self.gossip_dial(ix, key, &address),
-            Output::GossipCut { key, refuse, .. } => self.gossip_cut(ix, key, refuse),
-            Output::Gossip { bytes } => self.gossip(ix, &bytes),
-            Output::GossipVerdict { message, verdict } => self.gossip_verdict(ix, message, verdict),
-            Output::Answer { ask, answer } => self.answer(ix, ask, answer),
-            Output::Begin { op, effect } => self.begin(ix, op, effect),
-            Output::Reply { id, reply } => drop(self.replies.insert(id.0, reply)),
-            Output::Beacon { from, bytes, .. } => self.shout(ix, from, &bytes),
-            Output::Inform(evidence) => self.machines[ix].hear(&evidence),
-            Output::Emit(event) => {
-                self.meter.hears(now, ix, &event);
-                self.machines[ix].note(now, event);
-            }
-        }
-    }
-
-    fn dial(&mut self, ix: Ix, address: String, expect: Option<PublicKey>) {
+    pub(crate) fn dial(&mut self, ix: Ix, address: String, expect: Option<PublicKey>) {
         self.note_dial(ix, &address);
         let target = Net::machine_at(&address).filter(|t| *t < self.machines.len());
         let up = |t: &Ix| {
@@ -399,159 +359,5 @@ impl Fleet {
         self.post(delay, ix, Input::PeerUp { conn: x, key, dialed: true, address, exporter });
         let address = Net::address(ix);
         self.post(delay, target, Input::PeerUp { conn: y, key: ours, dialed: false, address, exporter });
-    }
-
-    fn begin(&mut self, ix: Ix, op: OpId, effect: Effect) {
-        let (delay, done) = match effect {
-            Effect::FetchOutline { conn, blob } => return self.ask(ix, op, conn, blob, None),
-            Effect::FetchChunk { conn, blob, index, hash, .. } => {
-                return self.ask(ix, op, conn, blob, Some((index, hash)));
-            }
-            Effect::FinishBlob { .. } if self.disk_fails() => {
-                (millis(2), Done::Finished(Err(Failed::Local("no space".into()))))
-            }
-            Effect::FinishBlob { blob } => (millis(2), Done::Finished(self.machines[ix].finish(&blob))),
-            Effect::ReadBlob { .. } if self.disk_fails() => {
-                (millis(1), Done::Read(Err(Failed::Local("input/output error".into()))))
-            }
-            Effect::ReadBlob { blob } => {
-                let found = self.machines[ix].disk.blobs.get(&blob.hash).map(|(_, bytes)| bytes.to_vec());
-                (millis(1), Done::Read(found.ok_or(Failed::Gone)))
-            }
-            Effect::DropBlobs { blobs } => {
-                blobs.iter().for_each(|hash| drop(self.machines[ix].disk.blobs.remove(hash)));
-                (millis(1), Done::Dropped)
-            }
-            Effect::CollectTraits => {
-                let traits = vigo_executors::traits::collect(&self.machines[ix].host).to_string();
-                (millis(20), Done::Traits(Ok(traits)))
-            }
-            Effect::Converge { at, routes, policy, evidence, dry_run } => {
-                let done = self.machines[ix].converge(at, [routes, policy], &evidence, dry_run);
-                (millis(50), done)
-            }
-        };
-        self.post(delay, ix, Input::Done { op, outcome: done });
-    }
-
-    fn ask(&mut self, ix: Ix, op: OpId, conn: ConnId, blob: BlobRef, chunk: Option<(u32, Hash)>) {
-        let gone = |chunk: Option<_>| match chunk {
-            None => Done::Outline(Err(Failed::Gone)),
-            Some(_) => Done::Chunk(Err(Failed::Gone)),
-        };
-        let reached = self.net.peer(ix, conn).filter(|(peer, _)| self.net.reaches(ix, *peer));
-        let Some((peer, other)) = reached else {
-            return self.post(millis(1), ix, Input::Done { op, outcome: gone(chunk) });
-        };
-        self.next += 1;
-        let life = self.machines[ix].life;
-        self.asks.insert(self.next, Ask { by: ix, life, op, blob, chunk });
-        let bulk = match chunk {
-            None => Bulk::Outline(blob),
-            Some((index, _)) => Bulk::Chunk(blob.exchange, index),
-        };
-        let bytes = bulk.encode();
-        let delay = self.transit(ix, peer, bytes.len());
-        let ask = AskId(self.next);
-        self.post(delay, peer, Input::Asked { conn: other, ask, bytes });
-    }
-
-    fn answer(&mut self, ix: Ix, ask: AskId, answer: Answer) {
-        let Some(Ask { by, life, op, blob, chunk }) = self.asks.remove(&ask.0) else { return };
-        if self.machines[by].life != life {
-            return;
-        }
-        if let Some(why) = self.fetch_fails(ix, by) {
-            let outcome = match chunk {
-                None => Done::Outline(Err(why)),
-                Some(_) => Done::Chunk(Err(why)),
-            };
-            return self.post(secs(1), by, Input::Done { op, outcome });
-        }
-        let outcome = match (answer, chunk) {
-            (Answer::Refuse(why), None) => Done::Outline(Err(Failed::Refused(why))),
-            (Answer::Refuse(why), Some(_)) => Done::Chunk(Err(Failed::Refused(why))),
-            (Answer::Outline(_), _) => Done::Outline(
-                self.machines[ix]
-                    .outline(&blob)
-                    .map(|outline| Outlined { outline, held: None })
-                    .ok_or(Failed::Gone),
-            ),
-            (Answer::Chunk { .. }, Some((index, hash))) => {
-                let bytes = self.machines[ix].chunk(&blob, index).filter(|b| Hash::of(b) == hash);
-                self.meter.bulk(bytes.as_ref().map_or(0, |bytes| bytes.len()));
-                let kept = bytes.map(|bytes| self.machines[by].keep_chunk(&blob, index, bytes));
-                Done::Chunk(kept.ok_or_else(|| Failed::BadContent("another chunk".into())))
-            }
-            (Answer::Chunk { .. }, None) => Done::Outline(Err(Failed::BadContent("a chunk".into()))),
-        };
-        let delay = self.transit(ix, by, weight(&outcome));
-        self.post(delay, by, Input::Done { op, outcome });
-    }
-}
-
-/// About how many bytes of an answer cross the network.
-fn weight(outcome: &Done) -> usize {
-    match outcome {
-        Done::Chunk(Ok(())) => CHUNK,
-        Done::Outline(Ok(outlined)) => 40 * outlined.outline.chunks.len(),
-        _ => 0,
-    }
-}
-
-impl Machine {
-    fn outline(&self, blob: &BlobRef) -> Option<Outline> {
-        self.whole(blob)
-            .map(|(outline, _)| outline)
-            .or_else(|| self.partial.get(&blob.hash).map(|p| p.0.clone()))
-    }
-
-    fn chunk(&self, blob: &BlobRef, index: u32) -> Option<Arc<[u8]>> {
-        if let Some((outline, bytes)) = self.whole(blob) {
-            let at = outline.offsets().nth(index as usize)? as usize;
-            let (_, length) = outline.chunks.get(index as usize)?;
-            return bytes.get(at..at + *length as usize).map(Into::into);
-        }
-        self.partial.get(&blob.hash)?.1.get(&index).cloned()
-    }
-
-    fn keep_chunk(&mut self, blob: &BlobRef, index: u32, bytes: Arc<[u8]>) {
-        let outline = blob.derived_outline().unwrap_or_default();
-        self.partial.entry(blob.hash).or_insert_with(|| (outline, BTreeMap::new())).1.insert(index, bytes);
-    }
-
-    fn finish(&mut self, blob: &BlobRef) -> Result<(), Failed> {
-        let (_, chunks) = self.partial.remove(&blob.hash).unwrap_or_default();
-        let bytes: Vec<u8> = chunks.values().flat_map(|c| c.iter().copied()).collect();
-        if Hash::of(&bytes) != blob.hash {
-            return Err(Failed::BadContent("the whole does not have its name".into()));
-        }
-        self.disk.blobs.insert(blob.hash, (*blob, bytes.into()));
-        Ok(())
-    }
-}
-
-/// An output as it goes into the trace: what it is, without the bytes of large things.
-struct Summary<'a>(&'a Output);
-
-impl std::fmt::Debug for Summary<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Output::Persist(ops) => {
-                f.write_str("persist")?;
-                ops.iter().try_for_each(|op| match op {
-                    StoreOp::Put { id, .. } => write!(f, " +{id}"),
-                    StoreOp::Remove { id } => write!(f, " -{id}"),
-                    StoreOp::PutMeta { key, value } => write!(f, " {key}={}", Hash::of(value)),
-                })
-            }
-            Output::Send { conn, frame } => write!(f, "send {conn:?} {}", Hash::of(frame)),
-            Output::Gossip { bytes } => write!(f, "gossip {}", Hash::of(bytes)),
-            Output::Begin { op, effect: Effect::Converge { at, evidence, dry_run, .. } } => {
-                write!(f, "run {op:?} {at:?} {evidence:?} {dry_run}")
-            }
-            Output::Beacon { from, bytes, .. } => write!(f, "beacon {from} {}", Hash::of(bytes)),
-            other => write!(f, "{other:?}"),
-        }
     }
 }

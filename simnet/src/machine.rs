@@ -1,7 +1,7 @@
 //! One simulated machine: a node with a disk, blobs and a fake host.
 //!
-//! The disk keeps what was committed. Pulling the plug loses the node, its partial blobs and everything that was
-//! not committed; starting again boots a node from the disk, as the daemon does.
+//! Pulling the plug loses the node, its partial blobs and everything that was not committed; starting again boots a
+//! node from the disk, as the daemon does. It decides nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,8 +14,10 @@ use vigo_node::content_types::config::Epoch;
 use vigo_node::swarm::beacon::Choice;
 use vigo_node::swarm::outline::{BlobRef, Outline};
 use vigo_node::warrant::{Anchor, Evidence, Request, Warrants};
-use vigo_node::{Boot, Done, Event, Failed, Input, Join, Lan, Node, NotRun, Options, Output, StoreOp};
+use vigo_node::{Boot, Done, Event, Failed, Input, Join, Lan, Node, NotRun, Options, Output};
 
+use crate::disk::{Disk, Read};
+use crate::driver::Turn;
 use crate::faults::Skew;
 
 /// Whether a machine runs.
@@ -25,34 +27,6 @@ pub enum Power {
     On,
     /// It does not; its disk is as it was.
     Off,
-}
-
-/// What survives a loss of power.
-#[derive(Debug, Clone, Default)]
-pub struct Disk {
-    /// Encoded records by id.
-    pub records: BTreeMap<Hash, Arc<[u8]>>,
-    /// Values by name.
-    pub meta: BTreeMap<String, Vec<u8>>,
-    /// Whole blobs by name.
-    pub blobs: BTreeMap<Hash, (BlobRef, Arc<[u8]>)>,
-    /// What its applier keeps; none before the machine has papers.
-    pub applier: Option<Warrants>,
-    /// What its runs have to trigger still.
-    pub pending: vigo_executors::InMemory,
-}
-
-impl Disk {
-    /// Commits operations, all of them.
-    pub fn commit(&mut self, ops: Vec<StoreOp>) {
-        for op in ops {
-            match op {
-                StoreOp::Put { id, bytes } => drop(self.records.insert(id, bytes)),
-                StoreOp::Remove { id } => drop(self.records.remove(&id)),
-                StoreOp::PutMeta { key, value } => drop(self.meta.insert(key, value)),
-            }
-        }
-    }
 }
 
 /// A blob that is not whole yet: its outline, and the chunks that are here.
@@ -79,6 +53,8 @@ pub struct Machine {
     /// Which start this is: what was scheduled for an earlier one is void.
     pub(crate) life: u64,
     pub(crate) wake_at: Option<Time>,
+    /// The commit that is under way.
+    pub(crate) turn: Option<Turn>,
     /// When it was woken lately, and how often since.
     wakes: (Time, u32),
     /// Seconds between two runs; the fleet's setting if none.
@@ -97,6 +73,10 @@ pub struct Machine {
     pub withholds: bool,
     /// Whether the chunks it serves are rotten.
     pub lies: bool,
+    /// Whether it is played, by hand or by a behaviour, and answers those who call.
+    pub(crate) played: bool,
+    /// Whether it runs a version that knows no sketches.
+    pub ranges_only: bool,
     /// What came for a machine that a story plays by hand.
     pub inbox: Option<Vec<Input>>,
 }
@@ -116,6 +96,7 @@ impl Machine {
             join: None,
             life: 0,
             wake_at: None,
+            turn: None,
             wakes: (Time(0), 0),
             interval: Some(300),
             events: Vec::new(),
@@ -125,6 +106,8 @@ impl Machine {
             clock: Skew::default(),
             withholds: false,
             lies: false,
+            played: false,
+            ranges_only: false,
             inbox: None,
         }
     }
@@ -161,9 +144,11 @@ impl Machine {
         dry_run: bool,
     ) -> Done {
         self.hear(evidence);
-        let [routes, policy] = blobs.map(|blob| match self.disk.blobs.get(&blob.hash) {
-            Some((_, bytes)) => Ok(bytes.clone()),
-            None => Err(NotRun::Unread { blob: blob.hash, why: Failed::Gone }),
+        let unread = |blob: BlobRef, why| Err(NotRun::Unread { blob: blob.hash, why });
+        let [routes, policy] = blobs.map(|blob| match self.disk.read(&blob.hash) {
+            Read::Whole(bytes) => Ok(bytes),
+            Read::Gone => unread(blob, Failed::Gone),
+            Read::Rotten => unread(blob, Failed::BadContent("it was damaged on disk".into())),
         });
         let (routes, policy) = match (routes, policy) {
             (Ok(routes), Ok(policy)) => (routes, policy),
@@ -189,7 +174,7 @@ impl Machine {
 
     /// Whether it runs.
     pub fn power(&self) -> Power {
-        if self.node.is_some() { Power::On } else { Power::Off }
+        if self.node.is_some() || self.played { Power::On } else { Power::Off }
     }
 
     /// Boots a node from the disk.
@@ -218,6 +203,7 @@ impl Machine {
                 interval: self.interval,
                 splay: Some(5),
                 lan: Lan { choice: Choice::Auto, listening },
+                ranges_only: self.ranges_only,
             },
         };
         self.node = Some(Node::boot(now, boot, out).map_err(|e| e.to_string())?);
@@ -239,6 +225,8 @@ impl Machine {
     pub(crate) fn die(&mut self) {
         self.life += 1;
         self.node = None;
+        self.turn = None;
+        (self.played, self.inbox) = (false, None);
         self.partial.clear();
     }
 
@@ -261,8 +249,11 @@ impl Machine {
     }
 
     /// The outline and bytes of a blob held whole, by exchange id.
-    pub(crate) fn whole(&self, blob: &BlobRef) -> Option<(Outline, Arc<[u8]>)> {
-        self.disk.blobs.get(&blob.hash).map(|(_, bytes)| (Outline::of(bytes), bytes.clone()))
+    pub(crate) fn whole(&mut self, blob: &BlobRef) -> Option<(Outline, Arc<[u8]>)> {
+        match self.disk.read(&blob.hash) {
+            Read::Whole(bytes) => Some((Outline::of(&bytes), bytes)),
+            Read::Rotten | Read::Gone => None,
+        }
     }
 }
 

@@ -175,7 +175,7 @@ impl Fleet {
     pub(crate) fn gossip(&mut self, ix: Ix, bytes: &Arc<[u8]>) {
         if let Ok(Opened::Record(record)) = open(bytes) {
             let (machine, id) = (&self.machines[ix], Hash::of(&record));
-            let durable = machine.disk.records.contains_key(&id);
+            let durable = machine.disk.has_kept(&id);
             assert!(durable, "{} gossips {id:?} before it is durable", machine.name);
             self.reach("durable before it was gossiped");
         }

@@ -270,11 +270,11 @@ impl Meter {
         let long = bytes.len() as u64;
         // An array of two: the number of the frame, then what it says.
         match bytes {
-            [0x82, 4, ..] => {
+            [0x82, 4 | 16, ..] => {
                 self.figures.rounds += 1;
                 self.figures.bytes.reconciliation += long;
             }
-            [0x82, 5 | 6, ..] => self.figures.bytes.reconciliation += long,
+            [0x82, 5 | 6 | 17 | 18, ..] => self.figures.bytes.reconciliation += long,
             [0x82, 7, ..] => {
                 self.figures.bytes.push += long;
                 if let Ok(Frame::Push(records)) = Frame::decode(bytes) {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vigo_base::{Hash, PublicKey};
 use vigo_node::content_types::config::Epoch;
+use vigo_node::content_types::settings::KEYS;
 
 /// Something an operator signed.
 #[derive(Debug, Clone)]
@@ -86,6 +87,18 @@ impl Model {
             *held = (*held).max(place);
         }
         latest.into_iter().map(|(key, (_, _, value))| (key, value)).collect()
+    }
+
+    /// Whether an operator signed the statement with this id.
+    pub fn knows(&self, id: &Hash) -> bool {
+        self.signed.contains_key(id)
+    }
+
+    /// Whether a setting may have this value somewhere: an operator gave it once, or nobody ever gave it any.
+    pub fn may_be(&self, name: &str, to: &str) -> bool {
+        let default = KEYS.iter().find(|key| key.name == name).map(|key| key.default);
+        let gave = |what: &What| matches!(what, What::Set { key, value, .. } if *key == name && value.to_string() == to);
+        default.is_none_or(|default| default == to) || self.signed.values().any(|s| gave(&s.what))
     }
 
     /// Whether the publish with this id counts for nothing.

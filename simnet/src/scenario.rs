@@ -20,10 +20,12 @@ use crate::model::Model;
 use crate::watch::Seen;
 use crate::{Figures, Fleet, Ix};
 
+mod always;
 mod check;
 mod deeds;
 mod life;
 mod plan;
+mod trouble;
 
 pub use check::{CHECKS, Check, Checks, Kept};
 pub use deeds::{DEEDS, Deed};
@@ -78,6 +80,8 @@ pub struct Scenario {
     pub(crate) revoked: BTreeSet<Ix>,
     pub(crate) second: SecretKey,
     pub(crate) texts: u64,
+    /// What is remembered of troubles.
+    pub(crate) lore: trouble::Lore,
     /// Which checks are made.
     checks: Checks,
 }
@@ -94,7 +98,7 @@ impl Scenario {
         let bolts = 1 + dice.below(3).min(count as u64 - 2) as usize;
         let bolts = life.bolts.unwrap_or(bolts).clamp(1, count);
         let second = SecretKey::from_seed(dice.bytes());
-        let mut fleet = Fleet::new(seed).over(life.links.clone());
+        let mut fleet = Fleet::new(seed).over(life.links.clone()).with_older_nodes(3);
         // Nothing may be right only because it was gossiped.
         if !life.gossip.unwrap_or(seed % 4 != 3) {
             fleet.without_gossip();
@@ -111,7 +115,8 @@ impl Scenario {
         let bolts: BTreeSet<Ix> = (0..bolts).collect();
         let mut doomed: BTreeSet<Ix> = BTreeSet::new();
         if count > 3 {
-            doomed.insert(count - 1);
+            let spare = count - (count / 4).max(1)..count;
+            doomed.extend(spare.filter(|ix| !bolts.contains(ix)));
         }
         if bolts.len() > 2 {
             doomed.insert(bolts.len() - 1);
@@ -130,6 +135,7 @@ impl Scenario {
             revoked,
             second,
             texts: 0,
+            lore: trouble::Lore::default(),
             checks,
         }
     }
@@ -267,6 +273,7 @@ impl Scenario {
 
     /// Looks after machines that joined, and after processes that ended.
     fn tend(&mut self) {
+        self.judge_suspects();
         let joining: Vec<Ix> = self.joining.keys().copied().collect();
         for ix in joining {
             if self.fleet.has_joined(ix) {
@@ -276,6 +283,8 @@ impl Scenario {
                 self.fleet.reach("joined in trouble");
             } else if self.fleet.machine(ix).power() == Power::Off || self.fleet.join_refused(ix) {
                 self.fleet.kill(ix);
+                // What it was told is the last try's: this one takes as long as it takes.
+                self.fleet.machine_mut(ix).events.clear();
                 self.fleet.start(ix);
             }
         }
@@ -287,6 +296,7 @@ impl Scenario {
         self.fleet.faults = Rates::default();
         self.fleet.plug.clear();
         self.all_on();
+        self.clean_up();
     }
 
     /// Everything that is off is switched on.

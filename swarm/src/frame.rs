@@ -10,6 +10,7 @@ use minicbor::{Decode, Encode};
 use vigo_base::codec::{self, BadBytes};
 use vigo_base::{Hash, Hostname, PublicKey, Signature, SpannerId, Time, limits};
 use vigo_crdt::Space;
+use vigo_crdt::sketch::{SHORT_BYTES, Short};
 
 use crate::outline::BlobRef;
 
@@ -70,6 +71,22 @@ pub enum Frame {
     /// What the sender's wall clock shows; said with each ping, for people to be warned by.
     #[n(15)]
     Clock(#[n(0)] Time),
+    /// Show me so many cells of a sketch of what you hold. Only to a peer that said [`features::SKETCH`].
+    #[n(16)]
+    Sketch(#[n(0)] Space, #[n(1)] u32),
+    /// The answer to [`Frame::Sketch`].
+    #[n(17)]
+    Sketched(#[n(0)] Space, #[n(1)] Bytes),
+    /// Send me the records whose keys begin so: names of eight bytes, one behind the other, ascending.
+    #[n(18)]
+    WantShort(#[n(0)] Space, #[n(1)] Bytes),
+}
+
+/// What a node can do beyond what every version can. A node says its own in its [`Hello`]; nothing that the other did
+/// not say is asked of it, and what we do not know of what it said is passed over.
+pub mod features {
+    /// It answers [`Frame::Sketch`](super::Frame::Sketch) and [`Frame::WantShort`](super::Frame::WantShort).
+    pub const SKETCH: u64 = 1;
 }
 
 /// The papers, and what the sender holds.
@@ -94,6 +111,9 @@ pub struct Hello {
     /// The port on which the sender takes gossip links, if it does.
     #[n(5)]
     pub gossip: Option<u16>,
+    /// What the sender can do, by the bits of [`features`].
+    #[n(6)]
+    pub features: u64,
 }
 
 /// The digest of one space.
@@ -269,6 +289,21 @@ impl Frame {
         codec::decode(bytes, limits::FRAME_BYTES)
     }
 
+    /// The frame that asks for records by their short names, which must ascend.
+    pub fn want_short(space: Space, names: &[Short]) -> Frame {
+        let bytes: Vec<u8> = names.iter().flat_map(|name| name.0.to_be_bytes()).collect();
+        Frame::WantShort(space, Bytes::from(bytes))
+    }
+
+    /// The names in a [`Frame::WantShort`]; none if they are more than [`limits::WANT_RECORDS`], do not ascend, or
+    /// end within one.
+    pub fn short_names(bytes: &[u8]) -> Option<Vec<Short>> {
+        let (names, rest) = bytes.as_chunks::<SHORT_BYTES>();
+        let names: Vec<Short> = names.iter().map(|name| Short(u64::from_be_bytes(*name))).collect();
+        let good = rest.is_empty() && names.len() <= limits::WANT_RECORDS && names.is_sorted_by(|a, b| a < b);
+        good.then_some(names)
+    }
+
     /// A short name, for logs and counters.
     pub fn name(&self) -> &'static str {
         match self {
@@ -288,6 +323,9 @@ impl Frame {
             Frame::AskToJoin(_) => "ask-to-join",
             Frame::JoinAnswer(_) => "join-answer",
             Frame::Clock(_) => "clock",
+            Frame::Sketch(..) => "sketch",
+            Frame::Sketched(..) => "sketched",
+            Frame::WantShort(..) => "want-short",
         }
     }
 }
@@ -320,6 +358,9 @@ mod tests {
             Frame::Push(vec![Bytes::from(vec![1, 2, 3])]),
             Frame::Peers(vec![Hint { key, addresses: vec!["127.0.0.1:1531".into()], bolt: true }]),
             Frame::Has(Hash::of(b"b"), Have::All),
+            Frame::Sketch(Space::config(), 64),
+            Frame::Sketched(Space::config(), Bytes::from(vec![7; 40])),
+            Frame::want_short(Space::config(), &[Short(1), Short(2)]),
         ];
         for frame in frames {
             let bytes = frame.encode();
@@ -329,5 +370,17 @@ mod tests {
             }
         }
         assert!(Frame::decode(&vec![0; limits::FRAME_BYTES + 1]).is_err());
+    }
+    #[test]
+    fn short_names_ascend_and_are_whole() {
+        let names = [Short(1), Short(5), Short(u64::MAX)];
+        let Frame::WantShort(_, bytes) = Frame::want_short(Space::config(), &names) else { unreachable!() };
+        assert_eq!(Frame::short_names(&bytes).as_deref(), Some(names.as_slice()));
+        assert_eq!(Frame::short_names(&bytes[..23]), None);
+        assert_eq!(Frame::short_names(&[&bytes[..8], &bytes[..8]].concat()), None, "twice");
+        let many: Vec<Short> = (0..=limits::WANT_RECORDS as u64).map(Short).collect();
+        let Frame::WantShort(_, bytes) = Frame::want_short(Space::config(), &many) else { unreachable!() };
+        assert_eq!(Frame::short_names(&bytes), None);
+        assert_eq!(Frame::short_names(&bytes[8..]).map(|names| names.len()), Some(limits::WANT_RECORDS));
     }
 }

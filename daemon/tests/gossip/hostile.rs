@@ -101,6 +101,7 @@ impl Stage {
             digests: Vec::new(),
             your_heads: Vec::new(),
             gossip: None,
+            features: 0,
         };
         channel.send(ConnId(conn.0), Frame::Hello(hello).encode().into()).unwrap();
         let talking = channel.clone();

@@ -112,6 +112,7 @@ pub fn good() -> Vec<Frame> {
         digests: digests.clone(),
         your_heads: vec![Head { space: Space::config(), seq: 7, id }],
         gossip: Some(1530),
+        features: 1,
     };
     let invite_key = crate::world::key(crate::world::INVITE).public();
     let name: vigo_base::Hostname = "web09".parse().expect("a name");
@@ -148,6 +149,9 @@ pub fn good() -> Vec<Frame> {
         Frame::JoinAnswer(JoinAnswer::Pending(world.spanner, "six words".into())),
         Frame::JoinAnswer(JoinAnswer::Refused("no".into())),
         Frame::Clock(Time(5)),
+        Frame::Sketch(Space::admissions(), 64),
+        Frame::Sketched(Space::config(), Bytes::from(vec![0; 29])),
+        Frame::WantShort(Space::admissions(), Bytes::from(vec![7; 8])),
     ]
 }
 

@@ -13,6 +13,7 @@ mod reconcile;
 mod record;
 mod routes;
 mod session;
+mod sketch;
 mod statement;
 mod status;
 mod token;
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     routes::TARGET,
     status::TARGET,
     reconcile::TARGET,
+    sketch::TARGET,
     record::TARGET,
     session::TARGET,
     command::TARGET,

@@ -48,6 +48,16 @@ pub(crate) struct Audit {
     watch: watch::Watch,
 }
 
+impl Audit {
+    /// How many entries may wait.
+    pub const QUEUE: usize = QUEUE;
+
+    /// How many entries wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+}
+
 impl Node {
     /// Reads the logs that the store held, and begins.
     pub(crate) fn audit_boot(&mut self, now: Time, out: &mut Out) {

@@ -8,7 +8,7 @@
 //!
 //! It alarms and decides nothing: an alarm is an event, a line in the own log, and a warning in the status.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use vigo_base::{Hash, PublicKey, Time, time};
 use vigo_content::audit::{ANCHOR_EVERY, Anchor, Entry, Kind, rows};
@@ -21,6 +21,11 @@ use crate::node::{Node, Out};
 const GRACE: u64 = time::mins(2);
 /// How long an alarm is a warning in the status.
 pub(super) const WARNING: u64 = time::hours(24 * 7);
+/// How long something said before a bolt wrote an entry may still be on its way to us, while the entry came by another
+/// way: longer than a connection lasts on which nothing gets through.
+const LAG: u64 = time::secs(30);
+/// Entries that came within that time; of more the oldest are taken for older.
+const FRESH: usize = 1_024;
 /// Entries that were seen by others and are not here yet.
 const DOUBTS: usize = 4_096;
 
@@ -44,6 +49,8 @@ pub(super) struct Watch {
     logs: BTreeMap<PublicKey, Held>,
     /// What anchors name and is not here: by log and number, the id, who says so, since when; none once it was told.
     doubts: BTreeMap<(PublicKey, u64), (Hash, PublicKey, Option<Time>)>,
+    /// What came lately: when, from whose log, which number.
+    fresh: VecDeque<(Time, PublicKey, u64)>,
     /// When anchors may be written again.
     anchors: Time,
     /// The last alarm on each bolt, by the wall clock.
@@ -107,6 +114,11 @@ impl Node {
                 self.audit.recorded.extend(entry.mark());
                 self.watch_own(&entry);
             }
+        }
+        let fresh = &mut self.audit.watch.fresh;
+        fresh.push_back((now, record.author(), record.seq()));
+        while fresh.len() > FRESH || fresh.front().is_some_and(|(at, ..)| now >= at.after(LAG)) {
+            fresh.pop_front();
         }
         self.watch_filed(now, record, out);
     }
@@ -173,13 +185,20 @@ impl Node {
         }
     }
 
-    /// A bolt lacks entries of its own log that we hold.
+    /// A bolt lacks entries of its own log that we hold. What it said may be older than what has just come from it
+    /// by another way: that proves nothing.
     pub(crate) fn audit_lacks(&mut self, space: &Space, peer: &PublicKey, keys: &[Hash], out: &mut Out) {
         if space.audit_of() != Some(*peer) || *peer == self.me {
             return;
         }
         let held = |key: &Hash| self.replica.get(space, key).filter(|r| r.author() == *peer).map(Record::seq);
-        let numbers: Vec<u64> = keys.iter().filter_map(held).collect();
+        let now = self.last;
+        let fresh = |number: &u64| {
+            let came =
+                |(at, bolt, n): &(Time, PublicKey, u64)| now < at.after(LAG) && bolt == peer && n == number;
+            self.audit.watch.fresh.iter().any(came)
+        };
+        let numbers: Vec<u64> = keys.iter().filter_map(held).filter(|number| !fresh(number)).collect();
         let (Some(first), Some(last)) = (numbers.iter().min().copied(), numbers.iter().max().copied()) else {
             return;
         };

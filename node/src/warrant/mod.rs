@@ -29,7 +29,7 @@ use serde_json::Value;
 use vigo_base::{Hash, PublicKey, SpannerId};
 use vigo_content::config::{ConfigView, Epoch, Published, RouteTable};
 use vigo_crdt::{BadStatement, Space, Statement};
-use vigo_spanner::act::read_statement;
+use vigo_spanner::act::{Amend, read_statement};
 use vigo_spanner::{Act, ActKind, Admissions, Authority, Pattern, Right};
 use vigo_stacks::plan::Plan;
 use vigo_stacks::{Facts, Policy, resolve};
@@ -63,10 +63,28 @@ pub fn missing(authority: &Authority, view: &ConfigView) -> BTreeSet<Hash> {
 }
 
 /// What is left of a floor. It goes down only when its publish is known and counts no more. While something is
-/// missing that a revoker had seen, that cannot be told: a publish may yet turn out to lie in its past.
+/// missing that a revoker had seen, that cannot be told: a publish, or the admit that it acts under, may yet turn out to
+/// lie in its past.
 pub fn floor(floor: Option<Epoch>, authority: &Authority, view: &ConfigView) -> Option<Epoch> {
     let falls = |at: &Epoch| view.get(&at.id).is_some_and(|p| p.refused.is_some());
-    floor.filter(|at| !falls(at) || !missing(authority, view).is_empty())
+    let told = || missing(authority, view).is_empty() && pasts_are_whole(authority);
+    floor.filter(|at| !falls(at) || !told())
+}
+
+/// Whether every statement of `admissions` is held that lies in the past of a revoke or a narrowing that counts.
+fn pasts_are_whole(authority: &Authority) -> bool {
+    let held = authority.admissions().statements();
+    let cuts = |act: &Act| matches!(act, Act::Revoke(_) | Act::Amend(Amend::Narrow { .. }));
+    let cutting = held.iter().filter(|(_, said)| said.act.as_ref().is_ok_and(cuts));
+    let mut open: Vec<Hash> = cutting.map(|(id, _)| *id).filter(|id| authority.counts(id).is_ok()).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if seen.insert(id) {
+            let Some(said) = held.get(&id) else { return false };
+            open.extend(said.statement.after());
+        }
+    }
+    true
 }
 
 /// Whom a statement of `admissions` makes a signer, whether it counts or not: the key that it admits, and who signed

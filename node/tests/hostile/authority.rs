@@ -154,6 +154,7 @@ fn a_peers_word_on_our_sequences_cannot_silence_us() {
                     .map(|s| Head { space: s.clone(), seq, id: Hash::of(b"?") })
                     .collect(),
                 gossip: Some(0),
+                features: 0,
             }),
         );
     }

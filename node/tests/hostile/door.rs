@@ -7,6 +7,7 @@
 use vigo_base::{Hash, PublicKey, SecretKey, Time, time};
 use vigo_node::Command;
 use vigo_node::command::AuditFilter;
+use vigo_node::crdt::sketch::Short;
 use vigo_node::crdt::{Space, register};
 use vigo_node::sign::Wanted;
 use vigo_node::spanner::{NameRule, NodeKind, Proof, Token};
@@ -131,13 +132,19 @@ impl Scene {
             Frame::AskToJoin(AskToJoin { spanner: None, name: name("new01"), bolt: false }),
             Frame::JoinAnswer(JoinAnswer::Admitted(self.rig.spanner, Bytes::from(self.papers.clone()))),
             Frame::Clock(Time(u64::MAX)),
+            Frame::Sketch(Space::admissions(), 64),
+            Frame::Sketched(Space::admissions(), Bytes::from(vec![0; 29])),
+            Frame::want_short(Space::admissions(), &[Short::of(&self.rig.spanner.0)]),
         ];
         let mut seen: Vec<usize> = list.iter().map(place).collect();
         seen.dedup();
-        assert_eq!(seen, (0..16).collect::<Vec<_>>(), "one of each kind");
+        assert_eq!(seen, (0..KINDS).collect::<Vec<_>>(), "one of each kind");
         list
     }
 }
+
+/// How many kinds there are.
+const KINDS: usize = 19;
 
 /// The place of each kind in the table above: a kind that is missing does not compile.
 fn place(frame: &Frame) -> usize {
@@ -158,6 +165,9 @@ fn place(frame: &Frame) -> usize {
         Frame::AskToJoin(_) => 13,
         Frame::JoinAnswer(_) => 14,
         Frame::Clock(_) => 15,
+        Frame::Sketch(..) => 16,
+        Frame::Sketched(..) => 17,
+        Frame::WantShort(..) => 18,
     }
 }
 
@@ -194,7 +204,7 @@ fn every_frame_of_whoever_is_no_member_is_refused_named_and_changes_nothing() {
     let mut cells = 0;
     for peer in PEERS {
         let mut scene = scene(peer);
-        for n in 0..16 {
+        for n in 0..KINDS {
             let conn = scene.connect(peer);
             let before = scene.rig.bolt.everything();
             let frame = scene.frames(peer, conn).swap_remove(n);
@@ -222,14 +232,14 @@ fn every_frame_of_whoever_is_no_member_is_refused_named_and_changes_nothing() {
             assert!(only_refusals, "{what}: {answers:?}");
         }
     }
-    assert_eq!(cells, 4 * 16 - 2);
+    assert_eq!(cells, 4 * KINDS - 2);
 }
 
 #[test]
 fn after_a_goodbye_nothing_more_is_heard() {
     let mut scene = scene(Peer::Revoked);
     let before = scene.rig.bolt.everything();
-    for n in 0..16 {
+    for n in 0..KINDS {
         let conn = scene.rig.bolt.greet(envoy().public(), &scene.papers);
         let first = scene.rig.bolt.heard(conn);
         let [Frame::Goodbye(goodbye)] = &first[..] else { panic!("{first:?}") };

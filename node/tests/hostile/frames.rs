@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use vigo_base::{Dice, Hash, PublicKey, Time, limits};
 use vigo_node::crdt::Space;
 use vigo_node::crdt::reconcile::Sealed;
+use vigo_node::crdt::sketch::{Salt, Short, Sketch};
 use vigo_node::spanner::{NodeKind, Proof};
 use vigo_node::swarm::frame::{
     AskToJoin, Bytes, Digest, Enrol, Farewell, Frame, Goodbye, Have, Head, Hello, Hint, JoinAnswer, VERSION,
@@ -34,6 +35,7 @@ fn good(m: &Members) -> Vec<Frame> {
     let sealed = Sealed::of((0..300u64).map(|n| (n, Hash::of(&n.to_be_bytes()))));
     let query = sealed.open().expect("a query");
     let answer = Sealed::of([]).answer(&query).expect("an answer");
+    let of_many = Sketch::of(Salt::default(), 64, (0..300).map(Short));
     let record = m.rig.bolt.disk.records.values().next().expect("a record").clone();
     let digest = Digest { space: Space::config(), digest: hash };
     let proof = Proof::sign(&key(9), &m.rig.spanner, &m.envoy.0, &name("a"), b"e");
@@ -44,6 +46,7 @@ fn good(m: &Members) -> Vec<Frame> {
         digests: vec![digest.clone(); 3],
         your_heads: vec![Head { space: Space::status(), seq: 3, id: hash }],
         gossip: Some(1530),
+        features: u64::MAX,
     };
     vec![
         Frame::Hello(greeting),
@@ -72,6 +75,9 @@ fn good(m: &Members) -> Vec<Frame> {
         Frame::AskToJoin(AskToJoin { spanner: None, name: name("a"), bolt: false }),
         Frame::JoinAnswer(JoinAnswer::Pending(m.rig.spanner, "words".into())),
         Frame::Clock(Time(u64::MAX)),
+        Frame::Sketch(Space::admissions(), 64),
+        Frame::Sketched(Space::admissions(), Bytes::from(of_many.encode(64))),
+        Frame::want_short(Space::admissions(), &[Short(7), Short::of(&m.rig.spanner.0)]),
     ]
 }
 
@@ -129,7 +135,12 @@ fn bent(forger: &mut Forger, goods: &[Frame]) -> Vec<u8> {
         // A good frame around a bent message of a reconciliation.
         2..=4 => {
             let inner = goods.iter().find_map(|f| match f {
-                Frame::Compare(_, message) | Frame::Compared(_, message) if forger.dice.one_in(2) => {
+                Frame::Compare(_, message)
+                | Frame::Compared(_, message)
+                | Frame::Sketched(_, message)
+                | Frame::WantShort(_, message)
+                    if forger.dice.one_in(2) =>
+                {
                     Some(message.to_vec())
                 }
                 _ => None,
@@ -137,10 +148,13 @@ fn bent(forger: &mut Forger, goods: &[Frame]) -> Vec<u8> {
             let message = Bytes::from(forger.mutated(&inner.unwrap_or_else(|| vec![0x61])));
             let spaces = [Space::admissions(), Space::config(), Space::status()];
             let space = forger.dice.pick(&spaces).cloned().expect("a space");
-            match forger.dice.one_in(2) {
-                true => Frame::Compare(space, message).encode(),
-                false => Frame::Compared(space, message).encode(),
-            }
+            let kind = match forger.dice.below(4) {
+                0 => Frame::Compare(space, message),
+                1 => Frame::Compared(space, message),
+                2 => Frame::Sketched(space, message),
+                _ => Frame::WantShort(space, message),
+            };
+            kind.encode()
         }
         _ => forger.mutated(&frame.encode()),
     }

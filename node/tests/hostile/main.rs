@@ -13,3 +13,4 @@ mod gossip;
 mod mutants;
 mod records;
 mod rig;
+mod sketch;

@@ -280,6 +280,7 @@ pub fn hello(papers: &[u8]) -> Frame {
         digests: Vec::new(),
         your_heads: Vec::new(),
         gossip: None,
+        features: 0,
     })
 }
 

@@ -108,6 +108,29 @@ fn the_floor_holds_while_something_is_missing_that_the_revoker_had_seen() {
 }
 
 #[test]
+fn the_floor_holds_while_an_admission_is_missing_that_the_revoker_had_seen() {
+    let mut paper = Paper::new("home");
+    let one = paper.publish("one", ALICE, paper.alice);
+    let two = paper.publish("two", BOB, paper.bob);
+    let mut held = applier(&paper);
+    held.hear(&paper.evidence());
+    assert_eq!(run(&mut held, &two), Ok(Some(two.at)));
+    // The revoker had seen bob's admit by way of carol's, which is late.
+    let publish = vec![Grant::everywhere(Right::ConfigPublish)];
+    let carol = paper.admit(CAROL, "carol", publish, ALICE, paper.alice);
+    paper.revoke(key(BOB).public(), vec![two.at.id], ALICE, paper.alice);
+    for (space, bytes) in paper.everything() {
+        if Hash::of(&bytes) != carol {
+            held.tell(&space, &bytes).unwrap();
+        }
+    }
+    assert!(matches!(judge(&mut held, &one), Err(NotWarranted::BelowFloor { .. })));
+    assert_eq!(held.floor(), Some(two.at));
+    held.hear(&paper.evidence());
+    assert_eq!(run(&mut held, &two), Ok(None), "bob's publish was seen, and counts");
+}
+
+#[test]
 fn who_may_not_publish_publishes_nothing() {
     let mut paper = Paper::new("home");
     let one = paper.publish("one", ALICE, paper.alice);

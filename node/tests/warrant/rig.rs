@@ -19,6 +19,7 @@ use vigo_node::warrant::{Anchor, Evidence, Request, publishes};
 pub const RECOVERY: u8 = 1;
 pub const ALICE: u8 = 2;
 pub const BOB: u8 = 3;
+pub const CAROL: u8 = 4;
 pub const NODE: u8 = 9;
 
 pub fn key(n: u8) -> SecretKey {

@@ -346,7 +346,7 @@ impl Field {
         }
         (session.stage, session.since) = (Stage::Up, now);
         let (leads, link, conn) = (session.dialed, session.link, ConnId(u64::from(at)));
-        self.sync(who, Input::Up { conn, leads, spaces: self.shelf.spaces.to_vec() });
+        self.sync(who, Input::Up { conn, leads, sketches: false, spaces: self.shelf.spaces.to_vec() });
         let of = self.digests(who);
         self.say(who, at, Said::Digests { asks: false, of });
         if link {

@@ -183,7 +183,8 @@ impl Field {
                     self.counts.compared += 1;
                     self.counts.differed += differed;
                 }
-                Act::Blame(..) => self.counts.bad += 1,
+                // Members of a crowd compare by ranges: neither comes.
+                Act::Blame(..) | Act::Sketch(..) | Act::WantShort(..) => self.counts.bad += 1,
             }
         }
         for input in later {

@@ -206,7 +206,7 @@ sometimes = ["partition", 7]
             "my.toml:7: found nodes = [20, 3], expected",
             "my.toml:8: found dial-only = 12, expected a whole per cent",
             "my.toml:11: found delay = \"5ms..1ms\", expected a span of time",
-            "my.toml:12: found los in [links], expected one of: loss, duplicates",
+            "my.toml:12: found los in [links], expected one of: loss, gossip-loss, duplicates",
             "did you mean loss?",
             "my.toml:15: found deed \"pubish\", expected one of: publish",
             "did you mean publish?",

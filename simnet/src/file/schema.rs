@@ -138,6 +138,7 @@ fn links(section: &mut Section<'_>, notes: &mut Notes<'_>, links: &mut Links) {
         }
     };
     set("loss", &mut links.loss);
+    set("gossip-loss", &mut links.gossip_loss);
     set("duplicates", &mut links.duplicates);
     set("clogs", &mut links.clogs);
     set("tail", &mut links.tail.0);

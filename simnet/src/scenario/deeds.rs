@@ -40,17 +40,32 @@ pub const DEEDS: &[Deed] = &[
     deed("set", 2, "an operator changes a setting through some node", Scenario::set),
     deed("join", 1, "a machine is invited and begins to join", Scenario::join),
     deed("revoke_node", 1, "a node is revoked", Scenario::revoke_node),
-    deed("revoke_operator", 1, "the second operator is revoked, once", Scenario::revoke_operator),
+    deed("revoke_operator", 2, "the second operator is revoked, once", Scenario::revoke_operator),
     deed("kill", 2, "a machine loses power", Scenario::kill),
     deed("start", 2, "a machine that is off is switched on", Scenario::start),
     deed("crash", 2, "a machine loses power in the middle of what it does next", Scenario::crash),
     deed("split", 1, "the network falls into two halves", Scenario::split),
     deed("cut", 1, "about as many links are cut as there are machines", Scenario::cut_some),
     deed("one_way", 1, "one machine hears most of the others no more, and is heard", Scenario::one_way),
+    deed(
+        "half_deaf",
+        1,
+        "one half of the network hears the other no more, and is heard",
+        Scenario::half_deaf,
+    ),
+    deed("clog", 1, "queues between some machines stall, and go on in a burst", Scenario::clog),
     deed("mend", 2, "some or all links are mended", Scenario::mend),
     deed("break", 1, "one connection in three breaks", Scenario::break_some),
     deed("clock", 1, "a clock is wrong from the next start on, or set while the node runs", Scenario::clock),
-    deed("fail", 1, "fetches, disks and replays begin or stop to fail at random", Scenario::failing),
+    deed("fail", 1, "fetches, commits, disks and replays begin or stop to fail at random", Scenario::failing),
+    deed("slow_disk", 1, "a disk becomes slow, or quick again", Scenario::slow_disk),
+    deed("bad_disk", 2, "a disk lies about what is durable or tears, and power goes", Scenario::bad_disk),
+    deed("rot", 1, "bytes on a disk change at rest", Scenario::rot),
+    deed("drift", 1, "somebody edits or removes a managed file", Scenario::drift),
+    deed("roll_back", 1, "a disk is imaged, or an old image put back", Scenario::roll_back),
+    deed("clone", 1, "a second machine starts from a copy of a disk", Scenario::clone_some),
+    deed("leave", 1, "a member is revoked and switched off for good", Scenario::leave),
+    deed("turn_hostile", 1, "a member turns hostile", Scenario::turn_hostile),
     deed(
         "publish_safely",
         0,
@@ -170,6 +185,9 @@ impl Scenario {
     }
 
     pub(super) fn split(&mut self) {
+        if !self.may_change() {
+            return;
+        }
         let (mut left, mut right) = (Vec::new(), Vec::new());
         for ix in self.members.clone() {
             if self.dice.one_in(2) { left.push(ix) } else { right.push(ix) }
@@ -187,6 +205,9 @@ impl Scenario {
     }
 
     pub(super) fn cut_some(&mut self) {
+        if !self.may_change() {
+            return;
+        }
         for _ in 0..=self.members.len() {
             if let Some((a, b)) = self.two() {
                 self.fleet.cut(a, b);
@@ -196,6 +217,9 @@ impl Scenario {
     }
 
     pub(super) fn one_way(&mut self) {
+        if !self.may_change() {
+            return;
+        }
         let members = self.members.clone();
         let Some(deaf) = self.pick(&members) else { return };
         for ix in members.into_iter().filter(|ix| *ix != deaf) {
@@ -207,6 +231,9 @@ impl Scenario {
     }
 
     pub(super) fn mend(&mut self) {
+        if !self.may_change() {
+            return;
+        }
         if self.dice.one_in(2) {
             return self.fleet.heal();
         }
@@ -249,11 +276,12 @@ impl Scenario {
     pub(super) fn failing(&mut self) {
         let mut dice = self.dice.fork();
         let mut n = |most: u64| 2 + dice.below(most);
-        self.fleet.faults = match n(4) {
-            2 => Rates::default(),
-            3 => Rates { fetch: n(3), disk: 0, replay: n(4) },
-            4 => Rates { fetch: 0, disk: n(3), replay: n(4) },
-            _ => Rates { fetch: n(6), disk: n(6), replay: n(8) },
+        self.fleet.faults = match n(5) {
+            2 => self.life.faults,
+            3 => Rates { fetch: n(3), replay: n(4), ..Rates::default() },
+            4 => Rates { disk: n(3), replay: n(4), ..Rates::default() },
+            5 => Rates { commit: n(6), replay: n(8), ..Rates::default() },
+            _ => Rates { fetch: n(6), disk: n(6), replay: n(8), commit: 0 },
         };
     }
 
@@ -274,21 +302,9 @@ impl Scenario {
 
     /// Through a bolt, which knows what others spent.
     pub(super) fn revoke_node(&mut self) {
-        if !self.dice.one_in(2) {
-            return;
-        }
-        let (hands, bolts) = (self.at_hand(), self.bolts.clone());
-        let near: Vec<Ix> = hands.into_iter().filter(|ix| bolts.contains(ix)).collect();
         let left: Vec<Ix> = self.doomed.difference(&self.revoked).copied().collect();
-        let (Some(at), Some(victim)) = (self.pick(&near), self.pick(&left)) else { return };
-        let key = self.fleet.key(victim);
-        self.fleet.plug.remove(&at);
-        let operator = self.fleet.operator.clone();
-        let Some(signer) = self.fleet.try_signer(at, &operator) else { return };
-        let Ok(signed) = signer.revoke(&[key], "lost") else { return };
-        if self.fleet.try_submit(at, &signed) == Some(true) {
-            self.revoked.insert(victim);
-            self.fleet.reach("node revoked");
+        if let Some(victim) = self.pick(&left).filter(|_| self.dice.one_in(3)) {
+            self.put_out(victim);
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use vigo_base::time::{Micros, mins, secs};
 
+use super::Scenario;
 use super::deeds::Deed;
 use crate::faults::Rates;
 use crate::net::Links;
@@ -28,6 +29,8 @@ pub struct Life {
     pub gossip: Option<bool>,
     /// How many envoys of a hundred only dial out.
     pub dial_only: u64,
+    /// The longest that the network stays as it is after it fell apart or was mended, in microseconds.
+    pub stable: Micros,
     /// What the network is like.
     pub links: Links,
     /// What fails at random all the time, until the faults stop.
@@ -46,16 +49,22 @@ impl Life {
             pause: secs(12),
             settles: mins(15),
             gossip: None,
-            dial_only: 0,
-            links: Links::default(),
+            dial_only: 20,
+            stable: Scenario::WINDOW,
+            links: Links { loss: 60, clogs: 4_000, ..Links::default() },
             faults: Rates::default(),
             weights: BTreeMap::new(),
         }
     }
 
+    /// As a plan begins: a good network on which everybody can be dialed.
+    pub fn calm() -> Life {
+        Life { dial_only: 0, links: Links::default(), ..Life::short() }
+    }
+
     /// For the long run: many hours of fleets that stay above twenty nodes, whatever is revoked.
     pub fn long() -> Life {
-        Life { nodes: (22, 26), steps: 120, pause: mins(40), ..Life::short() }
+        Life { nodes: (22, 26), steps: 120, pause: mins(40), stable: mins(60), ..Life::short() }
     }
 
     /// How often a deed happens beside the others.

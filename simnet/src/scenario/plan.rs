@@ -30,7 +30,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { life: Life::short(), lasts: mins(10), workload: Vec::new(), steps: Vec::new() }
+        Plan { life: Life::calm(), lasts: mins(10), workload: Vec::new(), steps: Vec::new() }
     }
 }
 

@@ -25,6 +25,8 @@ mod hostile;
 mod lan;
 #[path = "../it/power.rs"]
 mod power;
+#[path = "../it/sketch.rs"]
+mod sketch;
 #[path = "../it/skew.rs"]
 mod skew;
 #[path = "../it/stories.rs"]

@@ -92,6 +92,8 @@ pub const STORIES: &[(&str, fn())] = stories! {
         a_node_that_only_dials_out_takes_part
         strangers_and_the_revoked_are_cut
         one_seed_tells_one_story;
+    sketch:
+        scattered_differences_heal_for_few_bytes_and_with_an_older_node_for_more;
     skew:
         a_wrong_clock_is_warned_of_until_it_is_right
         others_that_are_set_right_are_believed_at_their_next_ping;

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use vigo_base::{Dice, Hash, Machine, Outbox, SecretKey, Time, limits};
 use vigo_crdt::Space;
 use vigo_crdt::reconcile::Sealed;
+use vigo_crdt::sketch::{Salt, Short, Sketch};
 use vigo_swarm::exchange::{Act, Exchange, FetchFailed, Input};
 use vigo_swarm::frame::{Bytes, Have, Hint};
 use vigo_swarm::ids::{ConnId, OpId};
@@ -152,7 +153,7 @@ proptest! {
 
     #[test]
     fn no_sequence_of_inputs_breaks_the_comparing(
-        steps in proptest::collection::vec((0u8..6, 0u64..12, any::<bool>(), 0u64..20_000_000), 0..200),
+        steps in proptest::collection::vec((0u8..8, 0u64..12, any::<bool>(), 0u64..20_000_000), 0..200),
         noise in proptest::collection::vec(any::<u8>(), 0..64),
     ) {
         let sealed = Arc::new(Sealed::of((0..50u64).map(|n| (n, Hash::of(&n.to_be_bytes())))));
@@ -162,12 +163,18 @@ proptest! {
             let (conn, space) = (ConnId(conn), if flag { Space::config() } else { Space::settings() });
             let (ours, theirs) = (Hash::of(b"a"), Hash::of(if flag { b"a" } else { b"b" }));
             let input = match what {
-                0 => sync::Input::Up { conn, leads: flag, spaces: spaces.clone() },
+                0 => sync::Input::Up { conn, leads: flag, sketches: micros % 4 > 0, spaces: spaces.clone() },
                 1 => sync::Input::Gone(conn),
                 2 => sync::Input::Digest { conn, space, theirs, ours },
                 3 => sync::Input::Sealed(conn, space, sealed.clone()),
                 4 if flag => sync::Input::Compared(conn, space, noise.clone()),
                 4 => sync::Input::Compared(conn, space, sealed.answer(&sealed.open().unwrap()).unwrap()),
+                5 if flag => sync::Input::Sketched(conn, space, noise.clone()),
+                // Of a set that differs by little or much, and longer than asked for now and then.
+                5 | 6 => {
+                    let other = Sketch::of(Salt::default(), 80, (0..micros % 100).map(Short));
+                    sync::Input::Sketched(conn, space, other.encode((micros % 70) as usize))
+                }
                 _ => {
                     now = now.after(micros);
                     machine.wake(now, &mut out);

@@ -46,8 +46,8 @@ fn hello() -> impl Strategy<Value = Frame> {
     let head = (space(), any::<u64>(), hash()).prop_map(|(space, seq, id)| Head { space, seq, id });
     let parts =
         (any::<u16>(), bytes(), many("[a-z0-9:.]{0,20}"), many(digest()), many(head), any::<Option<u16>>());
-    parts.prop_map(|(version, papers, addresses, digests, your_heads, gossip)| {
-        Frame::Hello(Hello { version, papers, addresses, digests, your_heads, gossip })
+    (parts, any::<u64>()).prop_map(|((version, papers, addresses, digests, your_heads, gossip), features)| {
+        Frame::Hello(Hello { version, papers, addresses, digests, your_heads, gossip, features })
     })
 }
 
@@ -102,6 +102,9 @@ fn frame() -> impl Strategy<Value = Frame> {
         })),
         answer.prop_map(Frame::JoinAnswer),
         any::<u64>().prop_map(|at| Frame::Clock(Time(at))),
+        (space(), any::<u32>()).prop_map(|(space, cells)| Frame::Sketch(space, cells)),
+        (space(), bytes()).prop_map(|(space, sketch)| Frame::Sketched(space, sketch)),
+        (space(), bytes()).prop_map(|(space, names)| Frame::WantShort(space, names)),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! Stories about how blobs and records travel, told with many machines in a small virtual world.
 
+mod bill;
 mod exchange;
 mod hostile;
 mod laws;

@@ -7,6 +7,7 @@ use vigo_base::time::{Micros, millis, mins, secs};
 use vigo_base::{Dice, Hash, Machine, Outbox, Time, limits};
 use vigo_crdt::Space;
 use vigo_crdt::reconcile::Sealed;
+use vigo_crdt::sketch::{Salt, Short, Sketch};
 use vigo_swarm::ids::ConnId;
 use vigo_swarm::sync::{Act, Input, Reconciler, SESSIONS};
 
@@ -24,13 +25,22 @@ fn sealed(set: &Set) -> Sealed {
     Sealed::of(set.iter().map(|name| (0, *name)))
 }
 
+/// A key whose short name is that of another.
+fn twin(of: &Hash, n: u8) -> Hash {
+    let mut bytes = of.0;
+    bytes[31] ^= n;
+    Hash(bytes)
+}
+
 struct Side {
     sync: Reconciler,
     set: Set,
     /// Records that this side will not take.
     refuses: Set,
     compared: usize,
+    sketched: usize,
     dones: Vec<(u32, u64)>,
+    by_sketch: usize,
     blamed: usize,
 }
 
@@ -43,18 +53,26 @@ struct Pair {
     bytes: usize,
     silent: Option<usize>,
     lies: Option<usize>,
+    /// Sketches are asked for in vain.
+    mute: bool,
 }
 
 const CONN: ConnId = ConnId(1);
 
 impl Pair {
     fn new(alice: Set, bob: Set) -> Pair {
+        Pair::with(alice, bob, true)
+    }
+
+    fn with(alice: Set, bob: Set, sketches: bool) -> Pair {
         let side = |set, seed| Side {
             sync: Reconciler::new(Dice::from_number(seed)),
             set,
             refuses: Set::new(),
             compared: 0,
+            sketched: 0,
             dones: Vec::new(),
+            by_sketch: 0,
             blamed: 0,
         };
         let mut pair = Pair {
@@ -65,9 +83,13 @@ impl Pair {
             bytes: 0,
             silent: None,
             lies: None,
+            mute: false,
         };
         for who in [0, 1] {
-            pair.input(who, Input::Up { conn: CONN, leads: who == 0, spaces: vec![Space::config()] });
+            pair.input(
+                who,
+                Input::Up { conn: CONN, leads: who == 0, sketches, spaces: vec![Space::config()] },
+            );
         }
         pair
     }
@@ -86,7 +108,10 @@ impl Pair {
                     let sealed = Arc::new(sealed(&self.sides[who].set));
                     self.input(who, Input::Sealed(conn, space, sealed));
                 }
-                Act::Done { rounds, differed, .. } => self.sides[who].dones.push((rounds, differed)),
+                Act::Done { rounds, differed, by_sketch, .. } => {
+                    self.sides[who].dones.push((rounds, differed));
+                    self.sides[who].by_sketch += usize::from(by_sketch);
+                }
                 Act::Blame(..) => self.sides[who].blamed += 1,
                 act => {
                     self.mail.insert((self.now.after(millis(10)), self.seq), (1 - who, act));
@@ -116,6 +141,28 @@ impl Pair {
                 }
                 self.bytes += message.len() + answer.len();
                 self.input(other, Input::Compared(CONN, space, answer));
+            }
+            Act::Sketch(_, space, cells) => {
+                if self.mute {
+                    return;
+                }
+                self.sides[who].sketched += 1;
+                let cells = cells as usize;
+                let names = self.sides[who].set.iter().map(Short::of);
+                let mut answer = Sketch::of(Salt([who as u8; 16]), cells, names).encode(cells);
+                if self.lies == Some(who) {
+                    answer = vec![0xff; 40];
+                }
+                self.bytes += 8 + answer.len();
+                self.input(other, Input::Sketched(CONN, space, answer));
+            }
+            Act::WantShort(_, _, names) => {
+                assert!(names.len() <= limits::WANT_RECORDS && names.is_sorted_by(|a, b| a < b));
+                let wanted = |name: &&Hash| names.binary_search(&Short::of(name)).is_ok();
+                let found: Set = self.sides[who].set.iter().filter(wanted).copied().collect();
+                assert!(found.len() >= names.len());
+                let me = &mut self.sides[other];
+                me.set.extend(found.into_iter().filter(|n| !me.refuses.contains(n)));
             }
             Act::Push(_, _, names) => {
                 assert!(names.len() <= limits::PUSH_RECORDS);
@@ -168,6 +215,68 @@ fn two_peers_become_equal_within_seconds_of_meeting() {
     assert_eq!(pair.sides[0].set.len(), 4000);
     assert!(pair.sides[0].dones.iter().any(|(_, differed)| *differed == 1500));
     assert!(pair.sides[1].dones.is_empty(), "only the side that leads opens sessions");
+    assert_eq!((pair.sides[0].by_sketch, pair.sides[1].sketched, pair.sides[1].compared), (1, 2, 0));
+}
+
+#[test]
+fn without_sketches_and_where_too_much_differs_ranges_are_compared() {
+    for (theirs, sketches) in [(names(500..4000), false), (names(2000..9000), true)] {
+        let all = theirs.union(&names(0..3000)).count();
+        let mut pair = Pair::with(names(0..3000), theirs, sketches);
+        pair.elapse(secs(4));
+        assert!(pair.equal());
+        assert_eq!(pair.sides[0].set.len(), all);
+        assert!(pair.sides[1].compared > 0 && pair.sides[0].by_sketch == 0);
+        assert_eq!(pair.sides[1].sketched, usize::from(sketches), "one is asked for to measure");
+    }
+}
+
+#[test]
+fn a_peer_that_answers_no_sketch_is_compared_with_by_ranges() {
+    let mut pair = Pair::new(names(0..3000), names(500..4000));
+    pair.mute = true;
+    pair.elapse(secs(25));
+    assert!(pair.equal());
+    assert_eq!((pair.sides[0].by_sketch, pair.sides[1].by_sketch, pair.sides[1].blamed), (0, 0, 0));
+    // Once they were equal, sketches are tried again.
+    pair.mute = false;
+    pair.elapse(mins(3));
+    pair.sides[1].set.extend(names(5000..5010));
+    pair.elapse(mins(3));
+    assert!(pair.equal() && pair.sides[0].by_sketch + pair.sides[1].by_sketch > 0);
+}
+
+#[test]
+fn records_that_hide_each_other_from_sketches_arrive_all_the_same() {
+    // A hostile author made two records with one short name, and some that share it with honest ones.
+    let honest: Vec<Hash> = names(100..110).into_iter().collect();
+    let mut bob = names(0..110);
+    bob.extend(honest[..3].iter().map(|name| twin(name, 1)));
+    let mut pair = Pair::new(names(0..100), bob.clone());
+    pair.elapse(secs(4));
+    assert!(pair.sides[0].by_sketch > 0);
+    assert!(honest[3..].iter().all(|name| pair.sides[0].set.contains(name)), "nothing else is hidden");
+    pair.elapse(secs(8));
+    assert!(pair.equal() && pair.sides[0].set == bob);
+    // Where one of the two is known, the other is found: both are sent for its name.
+    let mut known = bob.clone();
+    known.remove(&honest[0]);
+    let mut pair = Pair::new(known, bob);
+    pair.elapse(secs(4));
+    assert!(pair.equal() && pair.sides[1].compared > 0, "ours by its name, as it seemed: by ranges");
+}
+
+#[test]
+fn who_refuses_hidden_records_is_asked_less_and_less() {
+    let mut bob = names(0..90);
+    let hidden: Set = [1, 2].map(|n| twin(&Hash::of(b"one"), n)).into();
+    bob.extend(hidden.iter().chain(&names(95..100)));
+    let mut pair = Pair::new(names(0..100), bob);
+    pair.sides[0].refuses = hidden;
+    pair.elapse(mins(60));
+    let sessions = pair.sides[0].dones.len() + pair.sides[1].dones.len();
+    assert!(sessions <= 40, "{sessions} sessions in an hour");
+    assert_eq!(pair.sides[1].set.len(), 102);
 }
 
 #[test]
@@ -243,7 +352,11 @@ fn sessions_are_few_and_the_others_wait_their_turn() {
     let (mut out, now) = (Outbox::new(), Time(secs(1)));
     let spaces = vec![Space::config(), Space::settings(), Space::status()];
     for conn in 0..20 {
-        sync.handle(now, Input::Up { conn: ConnId(conn), leads: true, spaces: spaces.clone() }, &mut out);
+        sync.handle(
+            now,
+            Input::Up { conn: ConnId(conn), leads: true, sketches: true, spaces: spaces.clone() },
+            &mut out,
+        );
         for space in &spaces {
             let (theirs, ours) = (Hash::of(b"a"), Hash::of(b"b"));
             let told = Input::Digest { conn: ConnId(conn), space: space.clone(), theirs, ours };

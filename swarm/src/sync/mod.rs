@@ -3,8 +3,13 @@
 //! For each (connection, space) a [`Reconciler`] knows when the two were last compared and whether they differ. Digests
 //! are compared first: equal peers exchange nothing more. When they differ, the side that leads (it dialed) opens
 //! a reconciliation session over a snapshot, learns what it has and what it needs, and pushes and asks; the other
-//! side answers from its own snapshot ([`Sealed::answer`]) and keeps nothing. The side that does not lead opens a
+//! side answers from its own snapshot and keeps nothing. The side that does not lead opens a
 //! session only if the difference is still there a while later.
+//!
+//! A session begins with a short sketch of the other side's set ([`vigo_crdt::sketch`]), if both sides know sketches. It tells
+//! what differs, if that is little, and else how much: then either a longer sketch is asked for, or the two sets are
+//! compared by ranges ([`Sealed::answer`]). A sketch decides nothing: whatever it misses keeps the digests apart, and after a
+//! sketch that did not settle it, sessions go by ranges until the digests are equal. [`bill()`] tells what a session costs.
 //!
 //! It sends no records itself and does not know what they mean. Invariant: one session for each (connection,
 //! space), at most [`SESSIONS`] at one time; the others wait in line. What the other side refuses to take does
@@ -17,8 +22,15 @@ use vigo_base::time::{Micros, mins, secs};
 use vigo_base::{Dice, Hash, Machine, Outbox, Time, limits};
 use vigo_crdt::Space;
 use vigo_crdt::reconcile::Sealed;
+use vigo_crdt::sketch::Short;
 
 use crate::ids::ConnId;
+
+pub mod bill;
+mod sketched;
+
+pub use bill::{Bill, bill};
+use sketched::Asked;
 
 /// Sessions open at one time.
 pub const SESSIONS: usize = 8;
@@ -45,6 +57,8 @@ pub enum Input {
         conn: ConnId,
         /// Whether this side leads.
         leads: bool,
+        /// Whether the other side answers [`Act::Sketch`].
+        sketches: bool,
         /// The spaces that both hold, at most [`SPACES`] are taken.
         spaces: Vec<Space>,
     },
@@ -65,6 +79,8 @@ pub enum Input {
     Sealed(ConnId, Space, Arc<Sealed>),
     /// The peer's answer to [`Act::Compare`].
     Compared(ConnId, Space, Vec<u8>),
+    /// The peer's answer to [`Act::Sketch`].
+    Sketched(ConnId, Space, Vec<u8>),
 }
 
 /// What is to be done.
@@ -76,10 +92,14 @@ pub enum Act {
     Seal(ConnId, Space),
     /// Send a message of a session.
     Compare(ConnId, Space, Vec<u8>),
+    /// Ask for a sketch of so many cells, at most [`limits::SKETCH_CELLS`].
+    Sketch(ConnId, Space, u32),
     /// Send these records, at most [`limits::PUSH_RECORDS`]: only we hold them.
     Push(ConnId, Space, Vec<Hash>),
     /// Ask for these records, at most [`limits::WANT_RECORDS`]: only the peer holds them.
     Want(ConnId, Space, Vec<Hash>),
+    /// Ask for the records with these short names, at most [`limits::WANT_RECORDS`], ascending.
+    WantShort(ConnId, Space, Vec<Short>),
     /// A session ended after so many rounds.
     Done {
         /// The connection.
@@ -90,6 +110,8 @@ pub enum Act {
         rounds: u32,
         /// Records that differed.
         differed: u64,
+        /// Whether a sketch told them.
+        by_sketch: bool,
     },
     /// The peer misbehaved: lower its score.
     Blame(ConnId, &'static str),
@@ -114,13 +136,18 @@ struct Session {
     sealed: Arc<Sealed>,
     rounds: u32,
     differed: u64,
-    /// Names what was found, to see whether the next session finds the same again.
+    /// Names what was found in any order, to see whether the next session finds the same again.
     found: Hash,
+    /// The sketch that was asked for; none in a session by ranges.
+    asked: Option<Asked>,
 }
 
 #[derive(Debug)]
 struct Pair {
     leads: bool,
+    sketches: bool,
+    /// A sketch did not settle it: by ranges, until the digests are equal.
+    doubt: bool,
     phase: Phase,
     timer: Time,
     /// No session before this.
@@ -148,11 +175,12 @@ impl Machine for Reconciler {
 
     fn handle(&mut self, now: Time, input: Input, out: &mut Outbox<Act>) {
         match input {
-            Input::Up { conn, leads, spaces } => self.up(now, conn, leads, spaces),
+            Input::Up { conn, leads, sketches, spaces } => self.up(now, conn, (leads, sketches), spaces),
             Input::Gone(conn) => self.gone(conn),
             Input::Digest { conn, space, theirs, ours } => self.digest(now, (conn, space), theirs == ours),
             Input::Sealed(conn, space, sealed) => self.sealed(now, (conn, space), sealed, out),
             Input::Compared(conn, space, answer) => self.compared(now, (conn, space), &answer, out),
+            Input::Sketched(conn, space, answer) => self.sketched(now, (conn, space), &answer, out),
         }
         self.open(now, out);
     }
@@ -187,7 +215,7 @@ impl Reconciler {
         (self.pairs.len(), self.busy, self.line.len())
     }
 
-    fn up(&mut self, now: Time, conn: ConnId, leads: bool, spaces: Vec<Space>) {
+    fn up(&mut self, now: Time, conn: ConnId, (leads, sketches): (bool, bool), spaces: Vec<Space>) {
         self.gone(conn);
         for space in spaces.into_iter().take(SPACES) {
             // The digests in the greeting usually come before this.
@@ -198,6 +226,8 @@ impl Reconciler {
             self.timers.insert((timer, conn, space.clone()));
             let pair = Pair {
                 leads,
+                sketches,
+                doubt: false,
                 phase: Phase::Idle,
                 timer,
                 not_before: Time(0),
@@ -250,7 +280,7 @@ impl Reconciler {
             return;
         }
         if equal {
-            (pair.differs, pair.fruitless) = (None, 0);
+            (pair.differs, pair.fruitless, pair.doubt) = (None, 0, false);
             let at = now.after(self.pace());
             self.set_timer(&key, at);
             return;
@@ -293,12 +323,23 @@ impl Reconciler {
         if !matches!(pair.phase, Phase::Sealing) {
             return;
         }
-        let Ok(first) = sealed.open() else {
+        let asked = (pair.sketches && !pair.doubt && !sealed.is_empty()).then(|| Asked::first(sealed.len()));
+        let session = Session { sealed, rounds: 0, differed: 0, found: Hash::default(), asked };
+        pair.phase = Phase::Open(Box::new(session));
+        match asked {
+            Some(asked) => self.ask(now, key, asked, out),
+            None => self.by_ranges(now, key, out),
+        }
+    }
+
+    /// The first move of a comparison by ranges.
+    fn by_ranges(&mut self, now: Time, key: Key, out: &mut Outbox<Act>) {
+        let Some(Pair { phase: Phase::Open(session), .. }) = self.pairs.get_mut(&key) else { return };
+        session.asked = None;
+        let Ok(first) = session.sealed.open() else {
             self.stop(now, &key);
             return;
         };
-        pair.phase =
-            Phase::Open(Box::new(Session { sealed, rounds: 0, differed: 0, found: Hash::default() }));
         self.set_timer(&key, now.after(ANSWER));
         out.push(Act::Compare(key.0, key.1, first));
     }
@@ -307,6 +348,9 @@ impl Reconciler {
         let Some(pair) = self.pairs.get_mut(&key) else { return };
         // An answer that nobody waits for is late, not wrong.
         let Phase::Open(session) = &mut pair.phase else { return };
+        if session.asked.is_some() {
+            return;
+        }
         session.rounds += 1;
         let round = match session.sealed.next(answer) {
             Ok(round) if session.rounds < ROUNDS => round,
@@ -317,16 +361,10 @@ impl Reconciler {
                 return;
             }
         };
-        for name in round.have.iter().chain(&round.need) {
-            session.found = Hash::of_parts(&[&session.found.0, &name.0]);
-        }
-        session.differed += (round.have.len() + round.need.len()) as u64;
-        let batches = |names: &[Hash], most| names.chunks(most).map(<[Hash]>::to_vec).collect::<Vec<_>>();
-        for names in batches(&round.have, limits::PUSH_RECORDS) {
-            out.push(Act::Push(key.0, key.1.clone(), names));
-        }
-        for names in batches(&round.need, limits::WANT_RECORDS) {
-            out.push(Act::Want(key.0, key.1.clone(), names));
+        session.note(round.have.iter().chain(&round.need).map(Short::of));
+        push(&key, &round.have, out);
+        for names in round.need.chunks(limits::WANT_RECORDS) {
+            out.push(Act::Want(key.0, key.1.clone(), names.to_vec()));
         }
         match round.next {
             Some(next) => {
@@ -343,7 +381,9 @@ impl Reconciler {
         let Some(pair) = self.pairs.get_mut(&key) else { return };
         let Phase::Open(session) = &pair.phase else { return };
         let (rounds, differed, found) = (session.rounds, session.differed, session.found);
+        let by_sketch = session.asked.is_some();
         let same = differed > 0 && found == pair.found;
+        pair.doubt |= same;
         pair.fruitless = if same { pair.fruitless.saturating_add(1) } else { 0 };
         pair.found = found;
         pair.differs = None;
@@ -351,14 +391,17 @@ impl Reconciler {
         pair.not_before = if same { now.after(pause) } else { now };
         self.leave(&key);
         self.set_timer(&key, now.after(pause));
-        out.push(Act::Done { conn: key.0, space: key.1, rounds, differed });
+        out.push(Act::Done { conn: key.0, space: key.1, rounds, differed, by_sketch });
     }
 
     /// A session failed: the next one waits.
     fn stop(&mut self, now: Time, key: &Key) {
+        let sketched = |pair: &Pair| matches!(&pair.phase, Phase::Open(session) if session.asked.is_some());
+        let doubt = self.pairs.get(key).is_some_and(sketched);
         self.leave(key);
         let jitter = self.dice.below(secs(2));
         let Some(pair) = self.pairs.get_mut(key) else { return };
+        pair.doubt |= doubt;
         let pause = (secs(4) << pair.fruitless.min(12)).min(FRUITLESS);
         pair.fruitless = pair.fruitless.saturating_add(1);
         pair.not_before = now.after(pause + jitter);
@@ -377,5 +420,23 @@ impl Reconciler {
                 out.push(Act::AskDigest(key.0, key.1));
             }
         }
+    }
+}
+
+impl Session {
+    /// Remembers what was found, in whatever order and by whatever name.
+    fn note(&mut self, names: impl Iterator<Item = Short>) {
+        for name in names {
+            self.differed += 1;
+            let one = Hash::of(&name.0.to_be_bytes());
+            self.found.0.iter_mut().zip(one.0).for_each(|(sum, byte)| *sum ^= byte);
+        }
+    }
+}
+
+/// Sends records that only we hold.
+fn push(key: &Key, have: &[Hash], out: &mut Outbox<Act>) {
+    for names in have.chunks(limits::PUSH_RECORDS) {
+        out.push(Act::Push(key.0, key.1.clone(), names.to_vec()));
     }
 }
