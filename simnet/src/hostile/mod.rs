@@ -205,6 +205,12 @@ impl Fleet {
         true
     }
 
+    /// What a machine's disk holds of what was forged: a few words on it.
+    pub fn forged_on(&self, ix: Ix) -> Option<&'static str> {
+        let records = &self.machines[ix].disk.records;
+        self.forged.iter().find(|(id, _)| records.contains_key(*id)).map(|(_, what)| *what)
+    }
+
     /// Whether a machine is played by a behaviour, or its node tampered with.
     pub fn is_hostile(&self, ix: Ix) -> bool {
         let machine = &self.machines[ix];

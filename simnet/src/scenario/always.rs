@@ -21,10 +21,8 @@ impl Scenario {
             if self.fleet.is_hostile(ix) {
                 continue;
             }
-            let records = &self.fleet.machine(ix).disk.records;
-            let bent = self.fleet.forged.iter().find(|(id, _)| records.contains_key(*id));
-            if let Some((id, what)) = bent.map(|(id, what)| (*id, *what)) {
-                return Err(self.broken(AUTHORISED, format!("{ix} holds {id}: {what}")));
+            if let Some(what) = self.fleet.forged_on(ix) {
+                return Err(self.broken(AUTHORISED, format!("{ix} holds {what}")));
             }
             let Some(says) = self.says(ix) else { continue };
             let foreign = says.publishes.iter().find(|(at, counts)| *counts && !self.model.knows(&at.id));

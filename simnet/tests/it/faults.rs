@@ -205,6 +205,8 @@ fn bounded(seed: u64, behaviour: Behaviour) {
         let bad = all[5];
         converges(&mut fleet, &all, "before", secs(30));
         fleet.turn_hostile(bad, behaviour);
+        // One never meets it.
+        fleet.cut(bad, all[4]);
         let others = &all[..5];
         for text in ["one", "two", "three"] {
             fleet.elapse(secs(30));
@@ -212,6 +214,7 @@ fn bounded(seed: u64, behaviour: Behaviour) {
         }
         let many = others.iter().map(|ix| fleet.machine(*ix).disk.records.len()).max().unwrap_or(0);
         assert!(many < 900, "{many} records on one disk");
+        assert!(others.iter().all(|ix| fleet.forged_on(*ix).is_none()), "somebody holds what was forged");
         let text = fleet.file(all[2], "/etc/motd");
         assert_eq!(text.as_deref(), Some("three on debian\n"), "an operator's, not its");
         let gone = fleet.key(bad);
