@@ -514,4 +514,38 @@ mod tests {
         assert_eq!(replica.by_author(&Space::status(), &author).count(), 200);
         assert_eq!(replica.len(&Space::config()), 0);
     }
+    #[test]
+    fn a_sketch_follows_what_is_offered_and_is_made_anew_for_another_salt() {
+        let (mut replica, space, salt) = (Replica::new(), Space::status(), Salt([1; 16]));
+        assert_eq!(replica.sketch(&space, salt, 8).members(), 0);
+        let keep = |replica: &mut Replica| drop(replica.sketch(&Space::status(), salt, 8).into_owned());
+        let same = |replica: &mut Replica, members: u64| {
+            let fresh =
+                Sketch::of(salt, 8, replica.sealed(&Space::status()).keys().map(|key| Short::of(&key)));
+            let kept = replica.sketch(&Space::status(), salt, 8).into_owned();
+            assert_eq!((kept, fresh.members()), (fresh, members));
+        };
+        replica.insert(record(1, 1, "a"), Form::Register(0));
+        keep(&mut replica);
+        replica.insert(record(1, 2, "b"), Form::Register(0));
+        same(&mut replica, 1);
+        let (kept, gone) = (record(2, 1, "c"), record(3, 1, "d"));
+        replica.insert(kept.clone(), Form::Single);
+        replica.insert(gone.clone(), Form::Single);
+        same(&mut replica, 3);
+        replica.remove(&space, &gone.id());
+        same(&mut replica, 2);
+        replica.offer(&space, &kept.id(), false);
+        same(&mut replica, 1);
+        assert_eq!(replica.named(&space, Short::of(&kept.id()), 4), [], "it is held, not offered");
+        replica.remove(&space, &kept.id());
+        same(&mut replica, 1);
+        let other = replica.sketch(&space, Salt([2; 16]), 20).into_owned();
+        assert_eq!((other.salt(), other.cells(), other.members()), (Salt([2; 16]), 32, 1));
+        assert_eq!(replica.sketch(&space, Salt([2; 16]), 8).cells(), 32, "the longer one is kept");
+        replica.forget_sketches();
+        assert_eq!(replica.sketch(&space, Salt([2; 16]), 8).cells(), 8);
+        let held = replica.sealed(&space).keys().next().unwrap();
+        assert_eq!(replica.named(&space, Short::of(&held), 4), [held]);
+    }
 }

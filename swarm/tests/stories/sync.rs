@@ -267,6 +267,45 @@ fn records_that_hide_each_other_from_sketches_arrive_all_the_same() {
 }
 
 #[test]
+fn what_hides_behind_a_record_that_is_refused_again_and_again_is_found() {
+    // One record of each side with the same short name: no sketch and no count shows them.
+    let (ours, theirs) = (Hash::of(b"hidden"), twin(&Hash::of(b"hidden"), 1));
+    let (mut alice, mut bob) = (names(0..100), names(0..95));
+    alice.insert(ours);
+    bob.insert(theirs);
+    let mut pair = Pair::new(alice, bob);
+    pair.sides[1].refuses = names(95..100);
+    pair.elapse(mins(2));
+    assert!(pair.sides[0].by_sketch > 0);
+    assert!(pair.sides[0].set.contains(&theirs) && pair.sides[1].set.contains(&ours));
+}
+
+#[test]
+fn a_sketch_longer_than_asked_for_is_blamed() {
+    let (mut sync, mut out, now) = (Reconciler::new(Dice::from_number(1)), Outbox::new(), Time(secs(1)));
+    let space = Space::config();
+    sync.handle(
+        now,
+        Input::Up { conn: CONN, leads: true, sketches: true, spaces: vec![space.clone()] },
+        &mut out,
+    );
+    let (theirs, ours) = (Hash::of(b"a"), Hash::of(b"b"));
+    sync.handle(now, Input::Digest { conn: CONN, space: space.clone(), theirs, ours }, &mut out);
+    sync.handle(now, Input::Sealed(CONN, space.clone(), Arc::new(sealed(&names(0..5)))), &mut out);
+    let acts: Vec<Act> = out.drain().collect();
+    let [Act::Seal(..), Act::Sketch(_, _, cells)] = acts[..] else { panic!("{acts:?}") };
+    let cells = cells as usize + 1;
+    let long = Sketch::of(Salt::default(), cells, names(0..6).iter().map(Short::of)).encode(cells);
+    sync.handle(now, Input::Sketched(CONN, space, long), &mut out);
+    assert!(
+        matches!(out.as_slice(), [Act::Blame(CONN, why)] if why.contains("longer")),
+        "{:?}",
+        out.as_slice()
+    );
+    assert_eq!(sync.load().1, 0);
+}
+
+#[test]
 fn who_refuses_hidden_records_is_asked_less_and_less() {
     let mut bob = names(0..90);
     let hidden: Set = [1, 2].map(|n| twin(&Hash::of(b"one"), n)).into();
