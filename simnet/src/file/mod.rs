@@ -154,6 +154,8 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "lossy-gossip",
     "rotten-disks",
     "wrong-clocks",
+    "hostile-member",
+    "flood",
     "rejoin-after-long-sleep",
     "scale-100",
     "scale-1000",

@@ -14,6 +14,7 @@ use super::value::{self, COUNT, PERCENT, SHARE, SPAN, SWITCH, TEXT, TIME, of};
 use super::{File, Kind};
 use crate::crowd::Crowd;
 use crate::faults::Rates;
+use crate::hostile::Behaviour;
 use crate::net::Links;
 use crate::scenario::{Act, CHECKS, Checks, DEEDS, Kept, Life, Plan, Step, Work};
 
@@ -242,6 +243,22 @@ fn a_work(section: &mut Section<'_>, notes: &mut Notes<'_>, lasts: Micros) -> Op
     Some(Work { deed, every, from, until })
 }
 
+/// How a member is hostile.
+fn how(section: &mut Section<'_>, notes: &mut Notes<'_>) -> Option<Behaviour> {
+    let names: Vec<&str> = Behaviour::ALL.iter().map(|behaviour| behaviour.word()).collect();
+    let Some((at, found)) = section.find("how") else {
+        let what = format!("found no how in [[at]], expected one of: {}", names.join(", "));
+        notes.wrong(&section.at.clone(), what, None);
+        return None;
+    };
+    let name = found.as_str().unwrap_or_default();
+    let behaviour = Behaviour::ALL.into_iter().find(|behaviour| behaviour.word() == name);
+    if behaviour.is_none() {
+        notes.unknown(&at, "how", name, &names);
+    }
+    behaviour
+}
+
 fn a_step(section: &mut Section<'_>, notes: &mut Notes<'_>, lasts: Micros) -> Option<Step> {
     let within = |text: &str| a_time(text).filter(|t| *t <= lasts);
     let expected = format!("{TIME}, not behind lasts");
@@ -264,6 +281,7 @@ fn a_step(section: &mut Section<'_>, notes: &mut Notes<'_>, lasts: Micros) -> Op
         "off" => Act::Off { share },
         "on" => Act::On,
         "faults" => Act::Faults(rates(section, notes, Rates::default())),
+        "hostile" => Act::Hostile(how(section, notes)?),
         _ => match DEEDS.iter().find(|deed| deed.name == name) {
             Some(deed) => Act::Deed { name: deed.name, times },
             None => {

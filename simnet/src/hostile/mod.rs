@@ -60,6 +60,19 @@ impl Behaviour {
         Behaviour::Stale,
     ];
 
+    /// What scenario files call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Behaviour::Forge => "forge",
+            Behaviour::Replay => "replay",
+            Behaviour::Withhold => "withhold",
+            Behaviour::Equivocate => "equivocate",
+            Behaviour::Flood => "flood",
+            Behaviour::Rot => "rot",
+            Behaviour::Stale => "stale",
+        }
+    }
+
     /// What it is called in [`Fleet::reached`].
     pub fn name(self) -> &'static str {
         match self {

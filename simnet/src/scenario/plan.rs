@@ -8,6 +8,7 @@ use vigo_base::time::{Micros, mins, secs};
 use super::{Broken, DEEDS, Life, Outcome, Scenario};
 use crate::Ix;
 use crate::faults::Rates;
+use crate::hostile::Behaviour;
 use crate::machine::Power;
 use crate::watch::Seen;
 
@@ -77,6 +78,8 @@ pub enum Act {
     On,
     /// From now on this fails at random.
     Faults(Rates),
+    /// A member turns hostile in this way.
+    Hostile(Behaviour),
     /// A deed, so many times.
     Deed {
         /// Which.
@@ -88,7 +91,7 @@ pub enum Act {
 
 impl Act {
     /// What files call those that are no deeds.
-    pub const NAMES: [&'static str; 6] = ["partition", "heal", "off", "bolts-off", "on", "faults"];
+    pub const NAMES: [&'static str; 7] = ["partition", "heal", "off", "bolts-off", "on", "faults", "hostile"];
 
     /// In a few words.
     fn text(&self) -> String {
@@ -100,6 +103,7 @@ impl Act {
             Act::On => "on".into(),
             Act::Faults(rates) if *rates == Rates::default() => "no faults".into(),
             Act::Faults(_) => "faults".into(),
+            Act::Hostile(behaviour) => format!("hostile: {}", behaviour.word()),
             Act::Deed { name, times: 1 } => (*name).into(),
             Act::Deed { name, times } => format!("{name} × {times}"),
         }
@@ -172,6 +176,7 @@ impl Scenario {
             }
             Act::On => self.all_on(),
             Act::Faults(rates) => self.fleet.faults = *rates,
+            Act::Hostile(behaviour) => self.turn_into(*behaviour),
             Act::Deed { name, times } => (0..*times).for_each(|_| self.deed(name)),
         }
     }

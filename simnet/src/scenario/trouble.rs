@@ -208,6 +208,18 @@ impl Scenario {
     pub(super) fn turn_hostile(&mut self) {
         let Some(ix) = self.spare().filter(|ix| self.fleet.machine(*ix).power() == Power::On) else { return };
         let Some(behaviour) = self.dice.pick(&Behaviour::ALL).copied() else { return };
+        self.turn(ix, behaviour);
+    }
+
+    /// A member turns hostile in this way.
+    pub(super) fn turn_into(&mut self, behaviour: Behaviour) {
+        let spare = self.spare().filter(|ix| self.fleet.machine(*ix).power() == Power::On);
+        if let Some(ix) = spare {
+            self.turn(ix, behaviour);
+        }
+    }
+
+    fn turn(&mut self, ix: Ix, behaviour: Behaviour) {
         self.fleet.plug.remove(&ix);
         self.fleet.turn_hostile(ix, behaviour);
         self.lore.suspects.insert(ix);
