@@ -76,7 +76,7 @@ pub(crate) struct Following {
 
 impl Following {
     pub fn next_wake(&self) -> Option<Time> {
-        self.due.filter(|_| self.running.is_none())
+        self.due.filter(|_| self.running.is_none() && self.policy.is_some())
     }
 }
 
@@ -89,6 +89,9 @@ impl Node {
         let Some(trust) = &self.trust else { return };
         self.config = warrant::publishes(&trust.authority, &statements);
         self.following.floor = warrant::floor(self.following.floor, &trust.authority, &self.config);
+        // What counts no more is not enforced while another publish is being fetched, nor made the floor again.
+        let counts = |at: &Epoch| self.config.get(&at.id).is_some_and(|p| p.refused.is_none());
+        self.following.policy = self.following.policy.filter(|(at, _)| counts(at));
         let offers: Vec<(Hash, bool)> = self.config.iter().map(|p| (p.at.id, self.offers(p))).collect();
         for (id, offered) in offers {
             self.replica.offer(&Space::config(), &id, offered);
@@ -344,7 +347,11 @@ impl Node {
             return;
         }
         let Some((at, policy)) = self.following.policy else {
-            return self.answer_without_policy("no configuration has been published yet", out);
+            let what = match self.target() {
+                Some(target) => format!("the policy of epoch {} has not arrived here yet", target.at.epoch),
+                None => "no configuration has been published yet".into(),
+            };
+            return self.answer_without_policy(&what, out);
         };
         if policy.is_none() {
             // Nothing names this machine: that is a state, reported once for each publish.
@@ -408,7 +415,10 @@ impl Node {
         let policy = self.following.policy.and_then(|(at, policy)| Some((at, policy?)));
         let published = policy.and_then(|(at, policy)| Some((at, policy, self.config.get(&at.id)?)));
         let Some((at, policy, published)) = published else {
-            self.following.running = None;
+            // It was cut off meanwhile: who asked is answered by the next.
+            if let Some(Running { dry_run, commands, .. }) = self.following.running.take() {
+                self.following.asked.extend(commands.into_iter().map(|id| (id, dry_run)));
+            }
             return;
         };
         let routes = published.publish.routes;

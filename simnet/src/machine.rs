@@ -63,7 +63,7 @@ pub struct Machine {
     pub events: Vec<(Time, Event)>,
     /// The fleets' steps that this machine ran: epochs in order.
     pub epochs_run: Vec<u64>,
-    /// The publishes that it ran, in order: its floor at the end of each run.
+    /// The publishes that its applier let pass and ran, in order.
     pub ran: Vec<Epoch>,
     /// The heads of configuration that it saw, in order.
     pub heads: Vec<Epoch>,
@@ -110,11 +110,6 @@ impl Machine {
             ranges_only: false,
             inbox: None,
         }
-    }
-
-    /// The publish that its disk says was run last.
-    fn floor(&self) -> Option<Epoch> {
-        meta::floor(&self.disk.meta)
     }
 
     /// Gives the applier its anchor, as `init` and `join` do: once there are papers.
@@ -165,6 +160,7 @@ impl Machine {
         };
         if !dry_run {
             applier.begin(&warranted);
+            self.ran.push(at);
         }
         let options = vigo_executors::Options { dry_run, ..Default::default() };
         let plan = warranted.plan();
@@ -237,7 +233,6 @@ impl Machine {
         }
         if let Event::Ran { epoch, .. } = &event {
             self.epochs_run.push(*epoch);
-            self.ran.extend(self.floor());
         }
         if let Event::Epoch { epoch, id } = event {
             self.heads.push(Epoch { epoch, id });

@@ -32,6 +32,8 @@ pub struct Published {
     pub parents: Vec<Hash>,
     /// Who signed it.
     pub signer: PublicKey,
+    /// The admit that it acts under.
+    pub under: Hash,
     /// When, says the signer.
     pub time: Time,
     /// Whether its signer may publish, wherever it stands among the others.
@@ -65,6 +67,7 @@ impl ConfigView {
                 publish,
                 parents: statement.after().to_vec(),
                 signer: statement.signer(),
+                under: statement.under(),
                 time: statement.at(),
                 may: refused.is_none(),
                 refused,

@@ -89,7 +89,7 @@ impl Evidence {
 }
 
 /// What a revoke or a narrowing says its signer had seen.
-fn seen_by(act: &Act) -> &[Seen] {
+pub(super) fn seen_by(act: &Act) -> &[Seen] {
     match act {
         Act::Revoke(revoke) => &revoke.seen,
         Act::Amend(Amend::Narrow { seen, .. }) => seen,

@@ -30,6 +30,7 @@ use vigo_base::{Hash, PublicKey, SpannerId};
 use vigo_content::config::{ConfigView, Epoch, Published, RouteTable};
 use vigo_crdt::{BadStatement, Space, Statement};
 use vigo_spanner::act::{Amend, read_statement};
+use vigo_spanner::admissions::Said;
 use vigo_spanner::{Act, ActKind, Admissions, Authority, Pattern, Right};
 use vigo_stacks::plan::Plan;
 use vigo_stacks::{Facts, Policy, resolve};
@@ -56,32 +57,59 @@ pub fn publishes(authority: &Authority, statements: &BTreeMap<Hash, Arc<Statemen
 /// Publishes that others are based on, or that a revoker had seen, and that are not held.
 pub fn missing(authority: &Authority, view: &ConfigView) -> BTreeSet<Hash> {
     let mut missing = view.missing().clone();
-    let revokes = authority.revocations();
-    let seen = revokes.flat_map(|r| &r.revoke.seen).filter(|seen| seen.space == Space::config());
-    missing.extend(seen.flat_map(|s| &s.heads).filter(|id| view.get(id).is_none()));
+    missing.extend(seen_by_cuts(authority).filter(|id| view.get(id).is_none()));
     missing
 }
 
-/// What is left of a floor. It goes down only when its publish is known and counts no more. While something is
-/// missing that a revoker had seen, that cannot be told: a publish, or the admit that it acts under, may yet turn out to
-/// lie in its past.
-pub fn floor(floor: Option<Epoch>, authority: &Authority, view: &ConfigView) -> Option<Epoch> {
-    let falls = |at: &Epoch| view.get(&at.id).is_some_and(|p| p.refused.is_some());
-    let told = || missing(authority, view).is_empty() && pasts_are_whole(authority);
-    floor.filter(|at| !falls(at) || !told())
+/// The publishes that were last when a revoke or a narrowing was signed that counts.
+fn seen_by_cuts(authority: &Authority) -> impl Iterator<Item = Hash> {
+    let counting = cuts(authority).filter(|(id, _)| authority.counts(id).is_ok());
+    let seen = counting.filter_map(|(_, said)| said.act.as_ref().ok()).flat_map(evidence::seen_by);
+    seen.filter(|seen| seen.space == Space::config()).flat_map(|s| s.heads.iter().copied())
 }
 
-/// Whether every statement of `admissions` is held that lies in the past of a revoke or a narrowing that counts.
-fn pasts_are_whole(authority: &Authority) -> bool {
+/// The statements that take something from somebody, whether they count or not.
+fn cuts(authority: &Authority) -> impl Iterator<Item = (&Hash, &Arc<Said>)> {
+    let takes = |act: &Act| matches!(act, Act::Revoke(_) | Act::Amend(Amend::Narrow { .. }));
+    authority.admissions().statements().iter().filter(move |(_, said)| said.act.as_ref().is_ok_and(takes))
+}
+
+/// What is left of a floor. It goes down only when its publish is known and its signer may no more. While something is
+/// missing that a revoker had seen, or of what the publish acts under, that cannot be told: the publish, or its admit,
+/// may yet turn out to lie in the past. What is missing elsewhere does not matter: it may never come.
+pub fn floor(floor: Option<Epoch>, authority: &Authority, view: &ConfigView) -> Option<Epoch> {
+    let falls = |at: Epoch| match view.get(&at.id) {
+        Some(at) if !at.may => seen_is_whole(authority, view) && pasts_are_whole(authority, at.under),
+        _ => false,
+    };
+    floor.filter(|at| !falls(*at))
+}
+
+/// Whether every publish is held that lies in the past of what a revoker had seen.
+fn seen_is_whole(authority: &Authority, view: &ConfigView) -> bool {
+    let mut open: Vec<Hash> = seen_by_cuts(authority).collect();
+    let mut past = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if past.insert(id) {
+            let Some(published) = view.get(&id) else { return false };
+            open.extend(&published.parents);
+        }
+    }
+    true
+}
+
+/// Whether every statement of `admissions` is held that lies in the past of a revoke or a narrowing that counts, or of
+/// the admit `under`.
+fn pasts_are_whole(authority: &Authority, under: Hash) -> bool {
     let held = authority.admissions().statements();
-    let cuts = |act: &Act| matches!(act, Act::Revoke(_) | Act::Amend(Amend::Narrow { .. }));
-    let cutting = held.iter().filter(|(_, said)| said.act.as_ref().is_ok_and(cuts));
-    let mut open: Vec<Hash> = cutting.map(|(id, _)| *id).filter(|id| authority.counts(id).is_ok()).collect();
+    let cutting = cuts(authority).map(|(id, _)| *id).filter(|id| authority.counts(id).is_ok());
+    let mut open: Vec<Hash> = cutting.chain([under]).collect();
     let mut seen = BTreeSet::new();
     while let Some(id) = open.pop() {
-        if seen.insert(id) {
+        if id != Hash::default() && seen.insert(id) {
             let Some(said) = held.get(&id) else { return false };
             open.extend(said.statement.after());
+            open.push(said.statement.under());
         }
     }
     true

@@ -8,8 +8,8 @@ use serde_json::json;
 use vigo_base::{Hash, SecretKey};
 use vigo_node::content_types::config::Epoch;
 use vigo_node::crdt::{BadStatement, Space};
-use vigo_node::spanner::{Grant, Right};
-use vigo_node::warrant::{Anchor, NotWarranted, Request, Told, Warranted, Warrants};
+use vigo_node::spanner::{Admissions, Authority, Grant, Right};
+use vigo_node::warrant::{Anchor, NotWarranted, Request, Told, Warranted, Warrants, floor, publishes};
 
 fn applier(paper: &Paper) -> Warrants {
     Warrants::new(paper.anchor(), None)
@@ -128,6 +128,46 @@ fn the_floor_holds_while_an_admission_is_missing_that_the_revoker_had_seen() {
     assert_eq!(held.floor(), Some(two.at));
     held.hear(&paper.evidence());
     assert_eq!(run(&mut held, &two), Ok(None), "bob's publish was seen, and counts");
+}
+
+#[test]
+fn the_floor_holds_while_the_admit_behind_its_publish_is_missing() {
+    let mut paper = Paper::new("home");
+    let one = paper.publish("one", ALICE, paper.alice);
+    let two = paper.publish("two", BOB, paper.bob);
+    // A disk came back without bob's admit: his publish counts again once that is here.
+    let floor_with = |left_out: Option<Hash>| {
+        let mut admissions = Admissions::new(paper.spanner);
+        let statements = paper.admissions.statements().values().map(|said| said.statement.clone());
+        for statement in statements.filter(|s| Some(s.id()) != left_out) {
+            admissions.insert_statement(statement);
+        }
+        let authority = Authority::evaluate(&admissions);
+        let view = publishes(&authority, &paper.config);
+        (view.head().map(|head| head.at), floor(Some(two.at), &authority, &view))
+    };
+    assert_eq!(floor_with(Some(paper.bob)), (Some(one.at), Some(two.at)));
+    assert_eq!(floor_with(None), (Some(two.at), Some(two.at)));
+}
+
+#[test]
+fn the_floor_falls_though_something_is_missing_that_no_revoker_had_seen() {
+    let mut paper = Paper::new("home");
+    let one = paper.publish("one", ALICE, paper.alice);
+    let two = paper.publish("two", BOB, paper.bob);
+    let mut held = applier(&paper);
+    held.hear(&paper.evidence());
+    assert_eq!(run(&mut held, &two), Ok(Some(two.at)));
+    // Bob's next publish is lost with its disk, the one after that has come.
+    let lost = paper.publish("three", BOB, paper.bob);
+    paper.publish("four", BOB, paper.bob);
+    paper.revoke(key(BOB).public(), vec![one.at.id], ALICE, paper.alice);
+    for (space, bytes) in paper.everything() {
+        if Hash::of(&bytes) != lost.at.id {
+            held.tell(&space, &bytes).unwrap();
+        }
+    }
+    assert_eq!(run(&mut held, &one), Ok(Some(one.at)));
 }
 
 #[test]
