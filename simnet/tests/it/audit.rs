@@ -422,7 +422,7 @@ pub(crate) fn an_old_bolt_that_never_returns_keeps_its_log_and_a_new_one_gets_it
 
 /// What a bolt said before it wrote an entry may come after that entry, which another bolt handed on.
 #[test]
-fn words_that_come_late_raise_no_alarm() {
+pub(crate) fn words_that_come_late_raise_no_alarm() {
     for seed in 1_500..1_503 {
         let (mut fleet, _) = fleet(seed, 3, 0);
         for n in 0..14 {

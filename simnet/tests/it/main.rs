@@ -17,13 +17,13 @@ mod audit;
 mod authority;
 mod edges;
 mod edges2;
-mod faults;
 mod gossip;
 mod hostile;
 mod lan;
 mod power;
 mod random;
 mod sketch;
+mod trouble;
 
 mod skew;
 mod soak;

@@ -31,6 +31,8 @@ mod sketch;
 mod skew;
 #[path = "../it/stories.rs"]
 mod stories;
+#[path = "../it/trouble.rs"]
+mod trouble;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -109,7 +109,25 @@ pub const STORIES: &[(&str, fn())] = stories! {
         restarts_and_partitions_raise_no_alarm
         what_is_done_is_written_down_once_by_every_bolt
         who_knocks_for_ever_does_not_fill_a_log
-        an_old_bolt_that_never_returns_keeps_its_log_and_a_new_one_gets_it;
+        an_old_bolt_that_never_returns_keeps_its_log_and_a_new_one_gets_it
+        words_that_come_late_raise_no_alarm;
+    trouble:
+        a_clogged_link_holds_everything_back_and_lets_it_go_in_order
+        a_narrow_and_lossy_network_is_slower_and_converges
+        nothing_behind_a_commit_happens_before_a_slow_disk_has_it
+        commits_that_fail_are_tried_again_and_nothing_is_acknowledged_meanwhile
+        what_rots_is_named_at_the_start_and_comes_back_from_peers
+        an_envoy_without_its_address_book_waits_for_a_word_before_it_writes
+        a_disk_that_lies_is_found_out_and_its_node_goes_on_or_is_named
+        only_dialing_out_is_enough
+        a_forger_is_believed_by_nobody
+        a_replayer_changes_nothing
+        a_withholder_keeps_nothing_from_anybody
+        an_equivocator_is_found_and_suspended
+        a_flood_leaves_equal_nodes
+        rotten_chunks_stop_nobody
+        stale_words_cost_little
+        a_change_made_after_one_that_was_cut_off_counts_everywhere;
 };
 
 /// All trials in order.

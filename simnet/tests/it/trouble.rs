@@ -18,7 +18,7 @@ fn converges(fleet: &mut Fleet, who: &[Ix], text: &str, within: Micros) -> Micro
 }
 
 #[test]
-fn a_clogged_link_holds_everything_back_and_lets_it_go_in_order() {
+pub(crate) fn a_clogged_link_holds_everything_back_and_lets_it_go_in_order() {
     twice(71, |seed| {
         let mut fleet = Fleet::new(seed);
         fleet.without_gossip();
@@ -36,7 +36,7 @@ fn a_clogged_link_holds_everything_back_and_lets_it_go_in_order() {
 }
 
 #[test]
-fn a_narrow_and_lossy_network_is_slower_and_converges() {
+pub(crate) fn a_narrow_and_lossy_network_is_slower_and_converges() {
     let took = |links: Links| {
         let mut fleet = Fleet::new(72).over(links);
         fleet.found("bolt1");
@@ -56,7 +56,7 @@ fn a_narrow_and_lossy_network_is_slower_and_converges() {
 }
 
 #[test]
-fn nothing_behind_a_commit_happens_before_a_slow_disk_has_it() {
+pub(crate) fn nothing_behind_a_commit_happens_before_a_slow_disk_has_it() {
     twice(73, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 3);
         for ix in &all {
@@ -83,7 +83,7 @@ fn nothing_behind_a_commit_happens_before_a_slow_disk_has_it() {
 }
 
 #[test]
-fn commits_that_fail_are_tried_again_and_nothing_is_acknowledged_meanwhile() {
+pub(crate) fn commits_that_fail_are_tried_again_and_nothing_is_acknowledged_meanwhile() {
     twice(74, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 2);
         fleet.faults.commit = 2;
@@ -96,7 +96,7 @@ fn commits_that_fail_are_tried_again_and_nothing_is_acknowledged_meanwhile() {
 }
 
 #[test]
-fn what_rots_is_named_at_the_start_and_comes_back_from_peers() {
+pub(crate) fn what_rots_is_named_at_the_start_and_comes_back_from_peers() {
     twice(75, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 2);
         converges(&mut fleet, &all, "first", secs(30));
@@ -135,7 +135,7 @@ fn refused(fleet: &Fleet, all: &[Ix], whom: Ix) -> bool {
 }
 
 #[test]
-fn an_envoy_without_its_address_book_waits_for_a_word_before_it_writes() {
+pub(crate) fn an_envoy_without_its_address_book_waits_for_a_word_before_it_writes() {
     twice(78, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 2);
         converges(&mut fleet, &all, "first", secs(30));
@@ -165,7 +165,7 @@ fn an_envoy_without_its_address_book_waits_for_a_word_before_it_writes() {
 }
 
 #[test]
-fn a_disk_that_lies_is_found_out_and_its_node_goes_on_or_is_named() {
+pub(crate) fn a_disk_that_lies_is_found_out_and_its_node_goes_on_or_is_named() {
     twice(76, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 2);
         let web = all[3];
@@ -185,7 +185,7 @@ fn a_disk_that_lies_is_found_out_and_its_node_goes_on_or_is_named() {
 }
 
 #[test]
-fn only_dialing_out_is_enough() {
+pub(crate) fn only_dialing_out_is_enough() {
     twice(77, |seed| {
         let mut fleet = Fleet::new(seed);
         fleet.found("bolt1");
@@ -240,42 +240,42 @@ fn bounded(seed: u64, behaviour: Behaviour) {
 }
 
 #[test]
-fn a_forger_is_believed_by_nobody() {
+pub(crate) fn a_forger_is_believed_by_nobody() {
     bounded(80, Behaviour::Forge);
 }
 
 #[test]
-fn a_replayer_changes_nothing() {
+pub(crate) fn a_replayer_changes_nothing() {
     bounded(81, Behaviour::Replay);
 }
 
 #[test]
-fn a_withholder_keeps_nothing_from_anybody() {
+pub(crate) fn a_withholder_keeps_nothing_from_anybody() {
     bounded(82, Behaviour::Withhold);
 }
 
 #[test]
-fn an_equivocator_is_found_and_suspended() {
+pub(crate) fn an_equivocator_is_found_and_suspended() {
     bounded(83, Behaviour::Equivocate);
 }
 
 #[test]
-fn a_flood_leaves_equal_nodes() {
+pub(crate) fn a_flood_leaves_equal_nodes() {
     bounded(84, Behaviour::Flood);
 }
 
 #[test]
-fn rotten_chunks_stop_nobody() {
+pub(crate) fn rotten_chunks_stop_nobody() {
     bounded(85, Behaviour::Rot);
 }
 
 #[test]
-fn stale_words_cost_little() {
+pub(crate) fn stale_words_cost_little() {
     bounded(86, Behaviour::Stale);
 }
 
 #[test]
-fn a_change_made_after_one_that_was_cut_off_counts_everywhere() {
+pub(crate) fn a_change_made_after_one_that_was_cut_off_counts_everywhere() {
     twice(79, |seed| {
         let (mut fleet, all) = fleet(seed, 2, 1);
         let (alice, bob) = (fleet.operator.clone(), SecretKey::from_seed([7; 32]));
