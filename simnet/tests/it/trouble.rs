@@ -303,3 +303,30 @@ pub(crate) fn a_change_made_after_one_that_was_cut_off_counts_everywhere() {
         fleet
     });
 }
+
+#[test]
+pub(crate) fn what_stands_before_the_last_that_a_revoker_saw_was_seen_too() {
+    twice(80, |seed| {
+        let (mut fleet, all) = fleet(seed, 2, 1);
+        let bob = SecretKey::from_seed([7; 32]);
+        let grants = Right::ALL.into_iter().map(Grant::everywhere).collect();
+        fleet.admit_operator(0, bob.public(), "bob", grants).expect("bob is admitted");
+        fleet.elapse(secs(5));
+        let sets = [("converge.splay", 11), ("converge.interval", 90)];
+        for (name, value) in sets {
+            let signed = fleet.signer(0, &bob).set(name, Some(&value.into())).expect("a change");
+            assert_eq!(fleet.try_submit(0, &signed), Some(true));
+        }
+        fleet.elapse(mins(1));
+        fleet.revoke(1, bob.public());
+        fleet.elapse(mins(1));
+        for ix in all {
+            let Ok(Reply::Settings(rows)) = fleet.call(ix, Command::Settings) else { panic!("settings") };
+            for (name, value) in sets {
+                let row = rows.iter().find(|row| row.key == name).map(|row| row.value.clone());
+                assert_eq!(row, Some(value.into()), "{name} at {ix}\n{}", fleet.report());
+            }
+        }
+        fleet
+    });
+}

@@ -131,7 +131,7 @@ pub const FAULTS: &[Fault] = &[
         "sight of the tips alone",
         "spanner/src/authority/judge.rs",
         "a revoker is taken to have seen the ends of a thread only, not what stands before them",
-        Hint::Seed(4),
+        Hint::Story("trouble::what_stands_before_the_last_that_a_revoker_saw_was_seen_too"),
     ),
     fault(
         13,

@@ -127,7 +127,8 @@ pub const STORIES: &[(&str, fn())] = stories! {
         a_flood_leaves_equal_nodes
         rotten_chunks_stop_nobody
         stale_words_cost_little
-        a_change_made_after_one_that_was_cut_off_counts_everywhere;
+        a_change_made_after_one_that_was_cut_off_counts_everywhere
+        what_stands_before_the_last_that_a_revoker_saw_was_seen_too;
 };
 
 /// All trials in order.
