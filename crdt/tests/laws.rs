@@ -433,7 +433,11 @@ fn the_quota_of_unknown_kinds_counts_what_is_held() {
     assert!(refused(replica.insert(last.clone(), Form::Opaque).verdict));
     replica.remove(&Space::status(), &rest[0].id());
     assert_eq!(replica.insert(last.clone(), Form::Opaque).verdict, Verdict::New, "one place became free");
-    assert!(refused(replica.insert(rest[0].clone(), Form::Opaque).verdict), "and only one");
+    let higher = record(1, last.seq() + 1, 999, vec![]);
+    assert!(refused(replica.insert(higher, Form::Opaque).verdict), "and only one");
+    // A lower one is kept, and the highest goes: so all keep the same, whatever came first.
+    let back = replica.insert(rest[0].clone(), Form::Opaque);
+    assert_eq!((back.verdict, back.dropped), (Verdict::New, Some(last.id())));
 }
 
 #[test]
