@@ -23,6 +23,7 @@
 
 pub mod codec;
 pub mod dice;
+pub mod figure;
 pub mod hash;
 pub mod key;
 pub mod limits;

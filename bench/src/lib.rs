@@ -11,7 +11,6 @@
 //! what it measured did not do its work. Networks, disks and processes are measured by `vigo bench`.
 
 pub mod exchange;
-mod figure;
 mod measure;
 pub mod policy;
 pub mod reconcile;
@@ -19,7 +18,7 @@ pub mod records;
 
 use std::process::ExitCode;
 
-pub use figure::{Better, Figure, markdown, table};
+pub use vigo_base::figure::{Better, Figure, markdown, table};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

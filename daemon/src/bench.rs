@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use serde::Serialize;
+use vigo_base::figure::{Better, Figure};
 use vigo_base::{Domain, SecretKey, SpannerId, Stamp};
 use vigo_node::crdt::record::{Record, Unverified};
 use vigo_node::crdt::replica::{Form, Replica};
@@ -23,79 +23,6 @@ const DURABLE: (usize, usize) = (20_000, 100);
 const PAYLOAD: usize = 100;
 /// Bytes that the channel moves in a round.
 const CHANNEL_BYTES: u64 = 256 * 1024 * 1024;
-
-/// Which way is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Better {
-    /// Less is better.
-    Lower,
-    /// More is better.
-    Higher,
-}
-
-/// One figure, as every bench prints it.
-#[derive(Debug, Clone, Serialize)]
-pub struct Figure {
-    /// What was measured.
-    pub name: &'static str,
-    /// The value.
-    pub value: f64,
-    /// Its unit.
-    pub unit: &'static str,
-    /// Which way is better.
-    pub better: Better,
-    /// What the machine does without us, in the same unit.
-    pub reference: Option<f64>,
-    /// What the reference is.
-    pub against: &'static str,
-    /// Value over reference.
-    pub ratio: Option<f64>,
-    /// What is wanted of the value; of the ratio where the unit of the target is `ratio`.
-    pub target: Option<f64>,
-    /// Whether it was met.
-    pub met: Option<bool>,
-}
-
-impl Figure {
-    /// A figure beside its reference.
-    pub fn new(name: &'static str, value: f64, unit: &'static str, better: Better) -> Figure {
-        let (reference, ratio, target, met) = (None, None, None, None);
-        Figure { name, value, unit, better, reference, against: "", ratio, target, met }
-    }
-
-    /// Beside what it stands.
-    #[must_use]
-    pub fn beside(mut self, reference: f64, against: &'static str) -> Figure {
-        self.reference = Some(reference);
-        self.ratio = (reference > 0.0).then(|| self.value / reference);
-        self.against = against;
-        self
-    }
-
-    /// What is wanted of the value.
-    #[must_use]
-    pub fn wanted(mut self, target: f64) -> Figure {
-        self.target = Some(target);
-        self.met = Some(self.meets(self.value, target));
-        self
-    }
-
-    /// What is wanted of the ratio.
-    #[must_use]
-    pub fn wanted_ratio(mut self, target: f64) -> Figure {
-        self.target = Some(target);
-        self.met = self.ratio.map(|ratio| self.meets(ratio, target));
-        self
-    }
-
-    fn meets(&self, found: f64, target: f64) -> bool {
-        match self.better {
-            Better::Lower => found <= target,
-            Better::Higher => found >= target,
-        }
-    }
-}
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
@@ -184,18 +111,4 @@ pub fn channel() -> Result<Vec<Figure>, CannotMeasure> {
         Figure::new("channel.request", measured.vigo_request_us, "us", Better::Lower)
             .beside(measured.raw_request_us, against),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_is_met_in_its_direction() {
-        let figure = |better| Figure::new("x", 10.0, "s", better).beside(20.0, "y");
-        assert_eq!(figure(Better::Lower).wanted(9.0).met, Some(false));
-        assert_eq!(figure(Better::Higher).wanted(9.0).met, Some(true));
-        assert_eq!(figure(Better::Higher).wanted_ratio(0.9).met, Some(false));
-        assert_eq!(figure(Better::Lower).ratio, Some(0.5));
-    }
 }

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use vigo_base::Hash;
+use vigo_base::figure::{self, Better, Figure};
 use vigo_base::text::escaped;
-use vigo_daemon::bench::{self, Better, CannotMeasure, Figure};
+use vigo_daemon::bench::{self, CannotMeasure};
 use vigo_stacks::{Facts, SourceTree, compile, resolve};
 
 use crate::args::Everywhere;
@@ -46,24 +47,13 @@ pub fn run(everywhere: &Everywhere, args: &Bench) -> Result<(), Failure> {
     let figures = measured?;
     let show = Show::new(everywhere);
     show.result(&figures, || {
-        let row = |f: &Figure| {
-            let wanted = match (f.target, f.met) {
-                (Some(target), Some(met)) => {
-                    format!("{} {}", number(target), if met { "met" } else { "MISSED" })
-                }
-                _ => String::new(),
-            };
-            let beside = f.reference.map(|r| format!("{} {}", number(r), f.against)).unwrap_or_default();
-            let ratio = f.ratio.map(|r| format!("{r:.2}")).unwrap_or_default();
-            vec![f.name.to_owned(), format!("{} {}", number(f.value), f.unit), wanted, ratio, beside]
-        };
-        let rows: Vec<Vec<String>> = figures.iter().map(row).collect();
+        let rows: Vec<Vec<String>> = figures.iter().map(|f| f.row().to_vec()).collect();
         let debug = if cfg!(debug_assertions) {
             "built without optimisation: these figures say little\n"
         } else {
             ""
         };
-        show.table(&["figure", "value", "target", "ratio", "beside"], &rows) + debug
+        show.table(&figure::COLUMNS, &rows) + debug
     })
 }
 
@@ -71,10 +61,6 @@ pub fn run(everywhere: &Everywhere, args: &Bench) -> Result<(), Failure> {
 fn memory() -> Option<std::path::PathBuf> {
     let shared = Path::new("/dev/shm");
     shared.is_dir().then(|| shared.to_path_buf())
-}
-
-fn number(value: f64) -> String {
-    if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
 impl From<CannotMeasure> for Failure {

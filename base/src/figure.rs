@@ -1,7 +1,7 @@
-//! A figure and its two forms: a line of JSON and a row for people.
+//! A figure of a bench: a value, which way is better, what stands beside it and what is wanted.
 //!
-//! Invariant: the JSON of every bench has the same seven keys, `name value unit better reference ratio target`, in this order;
-//! what is not there is `null`. A figure judges itself against its target and never fails for it.
+//! Invariant: the JSON of every bench has the same seven keys in the same order; what is not there is `null`. A figure judges
+//! itself against its target and never fails for it.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ pub enum Better {
     Higher,
 }
 
-/// One figure.
+/// One figure, as every bench prints it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Figure {
     /// What was measured, as `bench.what.size`.
@@ -28,22 +28,25 @@ pub struct Figure {
     pub unit: &'static str,
     /// Which way is better.
     pub better: Better,
-    /// What stands beside it, in the same unit.
+    /// What the machine does without us, in the same unit.
     pub reference: Option<f64>,
-    /// Value over reference.
-    pub ratio: Option<f64>,
-    /// What is wanted of the value.
-    pub target: Option<f64>,
     /// What the reference is, for people.
     #[serde(skip)]
     pub against: &'static str,
+    /// Value over reference.
+    pub ratio: Option<f64>,
+    /// What is wanted of the value, or of the ratio: see [`Figure::wanted_ratio`].
+    pub target: Option<f64>,
+    /// Whether it was met; none without a target.
+    #[serde(skip)]
+    pub met: Option<bool>,
 }
 
 impl Figure {
     /// A figure alone.
     pub fn new(name: impl Into<String>, value: f64, unit: &'static str, better: Better) -> Figure {
-        let (reference, ratio, target) = (None, None, None);
-        Figure { name: name.into(), value, unit, better, reference, ratio, target, against: "" }
+        let (reference, ratio, target, met) = (None, None, None, None);
+        Figure { name: name.into(), value, unit, better, reference, against: "", ratio, target, met }
     }
 
     /// Beside what it stands.
@@ -59,15 +62,16 @@ impl Figure {
     #[must_use]
     pub fn wanted(mut self, target: f64) -> Figure {
         self.target = Some(target);
+        self.met = Some(self.meets(self.value, target));
         self
     }
 
-    /// Whether the target was met; none without a target.
-    pub fn met(&self) -> Option<bool> {
-        self.target.map(|target| match self.better {
-            Better::Lower => self.value <= target,
-            Better::Higher => self.value >= target,
-        })
+    /// What is wanted of the ratio.
+    #[must_use]
+    pub fn wanted_ratio(mut self, target: f64) -> Figure {
+        self.target = Some(target);
+        self.met = self.ratio.map(|ratio| self.meets(ratio, target));
+        self
     }
 
     /// One line of JSON.
@@ -75,7 +79,31 @@ impl Figure {
         // Numbers and texts always have a JSON form.
         serde_json::to_string(self).unwrap_or_default()
     }
+
+    /// Its cells under [`COLUMNS`]; a miss in capitals.
+    pub fn row(&self) -> [String; 5] {
+        let judged = self.met.map(|met| if met { "met" } else { "MISSED" });
+        let judged = judged.map(|judged| format!("{} {judged}", number(self.target)));
+        let beside = self.reference.map(|r| format!("{} {}", number(Some(r)), self.against));
+        [
+            self.name.clone(),
+            format!("{} {}", number(Some(self.value)), self.unit).trim_end().to_owned(),
+            judged.unwrap_or_default(),
+            self.ratio.map(|ratio| format!("{ratio:.3}")).unwrap_or_default(),
+            beside.unwrap_or_default(),
+        ]
+    }
+
+    fn meets(&self, found: f64, target: f64) -> bool {
+        match self.better {
+            Better::Lower => found <= target,
+            Better::Higher => found >= target,
+        }
+    }
 }
+
+/// What the cells of a figure are.
+pub const COLUMNS: [&str; 5] = ["figure", "value", "target", "ratio", "beside"];
 
 /// The figures in columns, with misses in capitals.
 pub fn table(figures: &[Figure]) -> String {
@@ -99,22 +127,7 @@ pub fn markdown(figures: &[Figure]) -> String {
 
 /// A heading, and a row for each figure.
 fn rows(figures: &[Figure]) -> Vec<[String; 5]> {
-    let mut rows = vec![["figure", "value", "target", "ratio", "beside"].map(str::to_owned)];
-    for figure in figures {
-        let judged = match figure.met() {
-            Some(met) => format!("{} {}", number(figure.target), if met { "met" } else { "MISSED" }),
-            None => String::new(),
-        };
-        let beside = figure.reference.map(|r| format!("{} {}", number(Some(r)), figure.against));
-        rows.push([
-            figure.name.clone(),
-            format!("{} {}", number(Some(figure.value)), figure.unit).trim_end().to_owned(),
-            judged,
-            figure.ratio.map(|ratio| format!("{ratio:.3}")).unwrap_or_default(),
-            beside.unwrap_or_default(),
-        ]);
-    }
-    rows
+    std::iter::once(COLUMNS.map(str::to_owned)).chain(figures.iter().map(Figure::row)).collect()
 }
 
 fn number(value: Option<f64>) -> String {
@@ -132,9 +145,10 @@ mod tests {
     #[test]
     fn a_figure_judges_itself_in_its_direction() {
         let figure = |better| Figure::new("a.b", 10.0, "ms", better).beside(20.0, "x").wanted(9.0);
-        assert_eq!((figure(Better::Lower).met(), figure(Better::Higher).met()), (Some(false), Some(true)));
+        assert_eq!((figure(Better::Lower).met, figure(Better::Higher).met), (Some(false), Some(true)));
         assert_eq!(figure(Better::Lower).ratio, Some(0.5));
-        assert_eq!(Figure::new("a.b", 1.0, "ms", Better::Lower).met(), None);
+        assert_eq!(Figure::new("a.b", 1.0, "ms", Better::Lower).met, None);
+        assert_eq!(figure(Better::Higher).wanted_ratio(0.9).met, Some(false));
         let json = r#"{"name":"a.b","value":10.0,"unit":"ms","better":"lower","reference":20.0,"ratio":0.5,"target":9.0}"#;
         assert_eq!(figure(Better::Lower).json(), json);
         let text = table(&[figure(Better::Lower)]);
