@@ -100,7 +100,7 @@ impl Reader<'_> {
     fn kind(&mut self, node: &Node, given: &Entries<'_>) -> Option<&'static Type> {
         let known = || schema::TYPES.iter().map(|t| t.name);
         let Some((_, value)) = given.get("type") else {
-            let help = format!("this version has {}", known().collect::<Vec<_>>().join(", "));
+            let help = format!("known are {}", known().collect::<Vec<_>>().join(", "));
             self.missing(&node.site, "a resource", "type", &help);
             return None;
         };
@@ -108,16 +108,10 @@ impl Reader<'_> {
         if let Some(kind) = schema::find(&text) {
             return Some(kind);
         }
-        let help = format!("this version has {}", known().collect::<Vec<_>>().join(", "));
-        self.sink.push(if schema::LATER_TYPES.contains(&text.as_str()) {
-            let message = format!("the resource type {text} is part of the language but not of this version");
-            Diagnostic::error(rules::NOT_IN_THIS_VERSION, &value.site, message).help(help)
-        } else {
-            let all: Vec<&str> = known().chain(schema::LATER_TYPES).collect();
-            Diagnostic::error(rules::TYPE_UNKNOWN, &value.site, format!("there is no resource type {text}"))
-                .near(&text, all)
-                .help(help)
-        });
+        let help = format!("known are {}", known().collect::<Vec<_>>().join(", "));
+        let message = format!("there is no resource type {text}");
+        let diagnostic = Diagnostic::error(rules::TYPE_UNKNOWN, &value.site, message);
+        self.sink.push(diagnostic.near(&text, known()).help(help));
         None
     }
 
@@ -135,12 +129,12 @@ impl Reader<'_> {
 
     fn check_keys(&mut self, given: &Entries<'_>, kind: &'static Type) {
         for (key, (site, _)) in given {
-            let own = kind.attribute(key).is_some() || schema::COMMON_FIELDS.contains(key);
-            if own || (*key == "path" && kind.attribute("target_path").is_some()) {
+            if ["foreach", "case", "match", "revert", "on_revert", "watch_secret"].contains(key) {
+                self.refuse_later(site, key);
                 continue;
             }
-            if schema::LATER_FIELDS.contains(key) || (*key == "stream_edit" && kind.name == "file") {
-                self.refuse_later(site, key);
+            let own = kind.attribute(key).is_some() || schema::COMMON_FIELDS.contains(key);
+            if own || (*key == "path" && kind.attribute("target_path").is_some()) {
                 continue;
             }
             let known: Vec<&str> =
@@ -263,8 +257,8 @@ impl Reader<'_> {
                 (!codes.is_empty()).then_some(Value::Array(codes))
             }
             Kind::Environment => self.environment(node, body),
-            Kind::Words(_) => self.words(node, attribute, body),
-            Kind::Text | Kind::Path | Kind::Mode | Kind::Word(_) => {
+            Kind::Words(_) | Kind::Texts | Kind::Paths => self.words(node, attribute, body),
+            Kind::Text | Kind::Path | Kind::Mode | Kind::Choice(_) | Kind::Word(_) => {
                 let text = self.attribute_text(node, attribute, body)?;
                 self.shaped(node, attribute, text).map(Value::String)
             }
@@ -292,7 +286,8 @@ impl Reader<'_> {
     fn shaped(&mut self, node: &Node, attribute: &Attribute, text: String) -> Option<String> {
         let fault = attribute.kind.fault(&text);
         let fits = match attribute.kind {
-            Kind::Word(_) | Kind::Words(_) => fault.is_none(),
+            Kind::Word(_) => fault.is_none(),
+            kind if kind.is_list() => schema::fits_in_list(kind, &text),
             kind => schema::fits(kind, &Value::String(text.clone())),
         };
         if fits || template::holds(&text) {

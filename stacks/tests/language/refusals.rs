@@ -124,7 +124,29 @@ fn resources() {
     let out = group(&[
         resource("no type", "command: x"),
         resource("unknown type", "type: flie"),
-        resource("later type", "type: mount\npackage: nginx"),
+        resource(
+            "mount without its device",
+            "type: mount
+target_path: /x",
+        ),
+        resource(
+            "a word that is none of the few",
+            "type: firewall
+port: 80
+proto: sctp",
+        ),
+        resource(
+            "a port range that goes down",
+            "type: firewall
+port: 90-80",
+        ),
+        resource(
+            "a checksum of another kind",
+            "type: source_package
+target_path: /x
+url: https://x/y
+checksum: md5:00",
+        ),
         resource("absent service", "type: service\nservice: nginx\nstate: absent"),
         resource("package with a version", "type: package\npackage: nginx=1.2"),
         resource("service by a command", "type: service\nservice: nginx; id"),
@@ -158,7 +180,6 @@ fn resources() {
         resource("case", "type: exec\ncommand: x\ncase: y\nmatch: {}"),
         resource("revert", "type: exec\ncommand: x\nrevert: true\non_revert: y"),
         resource("watch_secret", "type: exec\ncommand: x\nwatch_secret: [a]"),
-        resource("stream_edit", "type: file\ntarget_path: /x\nstream_edit: /srv/x"),
         configcrate(
             "conditional_block",
             "name: a\nresources:\n  - conditional_block: {when: x, resources: []}\n",
