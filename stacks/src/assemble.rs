@@ -190,10 +190,10 @@ impl<'a, 'b> Assembler<'a, 'b> {
         }
         let mut printed = Vec::new();
         expr.walk(&mut |part| {
-            if let Expr::Call(_, text) = part
-                && let Ok(found) = template::check(text)
-            {
-                printed.extend(found.into_iter().filter(|p| !p.guarded));
+            if let Expr::Call(_, arguments) = part {
+                for found in arguments.iter().filter_map(|a| template::check(a).ok()) {
+                    printed.extend(found.into_iter().filter(|p| !p.guarded));
+                }
             }
         });
         for name in printed {

@@ -276,19 +276,7 @@ impl Reader<'_> {
 
     /// Checks the templates in the texts of a condition.
     fn check_texts(&mut self, expr: &when::Expr, node: &Node) {
-        let mut texts = Vec::new();
-        expr.walk(&mut |part| match part {
-            when::Expr::Call(_, text) => texts.push(text.clone()),
-            when::Expr::Compare { left, right, .. } => {
-                for side in [left, right] {
-                    if let when::Operand::Text(text) = side {
-                        texts.push(text.clone());
-                    }
-                }
-            }
-            _ => {}
-        });
-        for text in texts.iter().filter(|t| template::holds(t)) {
+        for text in expr.texts().into_iter().filter(|t| template::holds(t)) {
             if let Err(error) = template::check(text) {
                 self.sink.push(
                     Diagnostic::error(rules::TEMPLATE_INVALID, &node.site, error.message).help(error.help),

@@ -21,6 +21,10 @@ fn resource(name: &'static str, body: &str) -> (&'static str, String) {
     (name, with_resource(body))
 }
 
+fn when(name: &'static str, condition: &str) -> (&'static str, String) {
+    (name, with_resource(&format!("type: exec\ncommand: x\nwhen: \"{condition}\"")))
+}
+
 fn configcrate(name: &'static str, body: &str) -> (&'static str, String) {
     (name, with_configcrate(body))
 }
@@ -389,7 +393,15 @@ fn conditions_and_templates() {
     let out = group(&[
         resource("unknown name", "type: exec\ncommand: x\nwhen: is_contaner"),
         resource("syntax", "type: exec\ncommand: x\nwhen: \"os_family('debian') & arch('amd64')\""),
-        resource("later function", "type: exec\ncommand: x\nwhen: hour_range('1', '5')"),
+        when("a range with one end", "hour_range(1)"),
+        when("a range with three ends", "hour_range(1, 2, 3)"),
+        when("an hour that is none", "hour_range(1, 25)"),
+        when("an empty range", "minute_range(5, 5)"),
+        when("a minute of a template and one that is none", "minute_range('{{ .Vars.x }}', 61)"),
+        when("no such weekday", "day_of_week('sonntag')"),
+        when("no such day of the month", "day_of_month(32)"),
+        when("a flag with a path", "flag_set('../x')"),
+        when("a display of somebody", "has_display('x')"),
         resource("not a text", "type: exec\ncommand: x\nwhen: [a]"),
         resource("changed under or", "type: exec\ncommand: x\nwhen: changed || is_container"),
         resource("changed under not", "type: exec\ncommand: x\nwhen: \"!changed\""),
