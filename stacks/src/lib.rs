@@ -53,6 +53,7 @@ mod compile;
 mod compose;
 pub mod diagnostic;
 mod fancy;
+pub mod format;
 mod order;
 mod parsed;
 pub mod plan;

@@ -3,6 +3,7 @@
 //! One binary; the files of a tree are written in one text, each after a line `=== path`.
 
 mod documents;
+mod formatting;
 mod properties;
 mod refusals;
 mod stories;
