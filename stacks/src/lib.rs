@@ -63,6 +63,7 @@ pub mod report;
 mod resolve;
 pub mod rules;
 pub mod schema;
+pub mod secrets;
 pub mod source;
 pub mod template;
 pub mod trace;

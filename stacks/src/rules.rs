@@ -71,6 +71,8 @@ rules! {
     INLINE_CONFIGCRATES = "inline-configcrates": "More than four configcrates in a match block ask for a role.";
     CONDITIONS_DIFFER = "conditions-differ": "One configcrate asked for under different conditions applies under any.";
     EXCLUDES_NOTHING = "excludes-nothing": "An exclusion removes something.";
+    SECRET_IN_CLEAR = "secret-in-clear": "Credentials do not stand in the tree.";
+    SECRET_ALLOWED = "secret-allowed": "A place that may look like a secret is allowed with a reason.";
     FORMAT_DOUBT = "format-doubt": "Formatting never changes what a file means.";
     POLICY_SIZE = "policy-size": "A policy has a bounded size.";
     TOO_MANY = "too-many": "Only the first mistakes of a tree are listed.";

@@ -6,6 +6,7 @@ mod documents;
 mod formatting;
 mod properties;
 mod refusals;
+mod secrets;
 mod stories;
 
 use vigo_stacks::{Compiled, Diagnostic, SourceTree, compile};
