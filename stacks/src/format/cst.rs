@@ -115,8 +115,7 @@ impl Cst {
         let bytes = text.as_bytes();
         let mut found = Vec::new();
         let mut at = 0;
-        let mut leaves = self.leaves.iter().copied().chain([(text.len(), text.len())]).peekable();
-        while let Some((start, end)) = leaves.next() {
+        for (start, end) in self.leaves.iter().copied().chain([(text.len(), text.len())]) {
             while at < start {
                 let begins = at == 0 || matches!(bytes[at - 1], b' ' | b'\t' | b'\n' | b'\r');
                 if bytes[at] == b'#' && begins {
