@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use vigo_base::text::nearest;
 
-use crate::compose::Composition;
+use crate::absent;
+use crate::compose::{Composed, Composition};
 use crate::diagnostic::{Diagnostic, Site};
 use crate::order::Graph;
 use crate::parsed::{Configcrate, Name, Resource};
@@ -22,6 +23,8 @@ use crate::when::{self, Expr};
 pub(crate) struct Library<'a> {
     configcrates: &'a BTreeMap<String, Configcrate>,
     by_resource: BTreeMap<&'a str, Vec<&'a str>>,
+    /// Those that some mention retracts, as they are then.
+    retracted: BTreeMap<&'a str, Configcrate>,
 }
 
 impl<'a> Library<'a> {
@@ -32,7 +35,25 @@ impl<'a> Library<'a> {
                 by_resource.entry(&resource.name.value).or_default().push(&configcrate.name.value);
             }
         }
-        Library { configcrates, by_resource }
+        Library { configcrates, by_resource, retracted: BTreeMap::new() }
+    }
+
+    /// Makes the retracted form of these configcrates known.
+    pub fn retract(mut self, names: impl Iterator<Item = &'a str>) -> Library<'a> {
+        for name in names {
+            if let (Some(found), None) = (self.configcrates.get(name), self.retracted.get(name)) {
+                self.retracted.insert(name, absent::retracted(found));
+            }
+        }
+        self
+    }
+
+    /// A configcrate as it was asked for: present, or retracted.
+    fn form(&self, composed: &Composed) -> Option<&Configcrate> {
+        if composed.is_absent() {
+            return self.retracted.get(composed.name.as_str());
+        }
+        self.configcrates.get(&composed.name)
     }
 
     /// A configcrate that is, or declares, what `name` refers to.
@@ -85,6 +106,8 @@ struct Assembler<'a, 'b> {
     steps: Vec<(usize, &'a Resource)>,
     /// First step and number of steps of each configcrate.
     ranges: Vec<(usize, usize)>,
+    /// Which configcrates are retracted.
+    absent: Vec<bool>,
     /// Steps by the name of their resource.
     by_name: BTreeMap<&'a str, Vec<usize>>,
     vars: BTreeMap<String, Value>,
@@ -97,9 +120,10 @@ struct Assembler<'a, 'b> {
 impl<'a, 'b> Assembler<'a, 'b> {
     fn new(subject: &'a Subject<'a>, sink: &'b mut Vec<Diagnostic>) -> Option<Assembler<'a, 'b>> {
         let mut crates = Vec::new();
-        let (mut steps, mut ranges) = (Vec::new(), Vec::new());
+        let (mut steps, mut ranges, mut absent) = (Vec::new(), Vec::new(), Vec::new());
         for composed in &subject.composition.configcrates {
-            let Some(configcrate) = subject.library.configcrates.get(&composed.name) else { continue };
+            let Some(configcrate) = subject.library.form(composed) else { continue };
+            absent.push(composed.is_absent());
             ranges.push((steps.len(), configcrate.resources.len()));
             steps.extend(configcrate.resources.iter().map(|r| (crates.len(), r)));
             crates.push(configcrate);
@@ -123,6 +147,7 @@ impl<'a, 'b> Assembler<'a, 'b> {
             crates,
             steps,
             ranges,
+            absent,
             vars: subject.composition.values(),
             depends_on: vec![BTreeSet::new(); n],
             triggers: vec![BTreeSet::new(); n],
@@ -155,7 +180,7 @@ impl<'a, 'b> Assembler<'a, 'b> {
                     let help = "ask for it with fewer or shorter conditions";
                     self.sink.push(Diagnostic::error(rules::POLICY_SIZE, &mention.site, message).help(help));
                 }
-                for when in composed.mentions.iter().filter_map(|m| m.when.as_ref()) {
+                for when in composed.counting().filter_map(|m| m.when.as_ref()) {
                     self.check_condition(&when.value, &when.site, &scope);
                 }
             }
@@ -257,7 +282,6 @@ impl<'a, 'b> Assembler<'a, 'b> {
     }
 
     fn edges(&mut self) {
-        let n = self.steps.len();
         for (at, (_, resource)) in self.steps.clone().into_iter().enumerate() {
             for name in &resource.depends_on {
                 if let Found::Step(on) = self.find(at, name, "depends_on") {
@@ -287,15 +311,22 @@ impl<'a, 'b> Assembler<'a, 'b> {
             let configcrate = self.crates[index];
             for name in &configcrate.depends_on {
                 if let Some(other) = self.other_crate(name) {
-                    self.ordered.push((end_of(n, other), begin_of(n, index)));
+                    self.order_crates(other, index);
                 }
             }
             for name in &configcrate.before {
                 if let Some(other) = self.other_crate(name) {
-                    self.ordered.push((end_of(n, index), begin_of(n, other)));
+                    self.order_crates(index, other);
                 }
             }
         }
+    }
+
+    /// One configcrate after another; what is retracted goes after those that need it.
+    fn order_crates(&mut self, first: usize, then: usize) {
+        let n = self.steps.len();
+        let (first, then) = if self.absent[first] { (then, first) } else { (first, then) };
+        self.ordered.push((end_of(n, first), begin_of(n, then)));
     }
 
     fn other_crate(&mut self, name: &Name) -> Option<usize> {
@@ -338,8 +369,14 @@ impl<'a, 'b> Assembler<'a, 'b> {
         };
         let configcrate = self.crates.iter().position(|c| c.name.value == text);
         match (named.as_slice(), configcrate) {
+            ([one], _) if self.lost_to_retraction(own, self.steps[*one].0, name, key) => Found::Nothing,
             ([one], _) => Found::Step(*one),
-            ([], Some(index)) if matches!(key, "notify" | "subscribes") => Found::Configcrate(index),
+            ([], Some(index)) if matches!(key, "notify" | "subscribes") => {
+                if self.lost_to_retraction(own, index, name, key) {
+                    return Found::Nothing;
+                }
+                Found::Configcrate(index)
+            }
             ([], Some(_)) => {
                 let message = format!("{text} is a configcrate, and `{key}:` of a resource names resources");
                 let help = format!("to order whole configcrates, use `{key}:` of the configcrate");
@@ -361,6 +398,26 @@ impl<'a, 'b> Assembler<'a, 'b> {
                 Found::Nothing
             }
         }
+    }
+
+    /// Reports a reference into a configcrate that is retracted here; true if it is one.
+    fn lost_to_retraction(&mut self, own: usize, other: usize, name: &Name, key: &str) -> bool {
+        if !self.absent[other] || own == other {
+            return false;
+        }
+        let message = format!(
+            "{} is retracted{}, and `{key}` names {}",
+            self.crates[other].name.value,
+            self.of_pattern(),
+            name.value
+        );
+        let help = "take the reference out, or retract this configcrate too";
+        self.sink.push(if key == "depends_on" {
+            Diagnostic::error(rules::REFERENCE_ABSENT, &name.site, message).help(help)
+        } else {
+            Diagnostic::warning(rules::REFERENCE_ABSENT, &name.site, message).help(help)
+        });
+        true
     }
 
     /// The steps of that name in the configcrates that `of` picks.

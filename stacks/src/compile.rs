@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::assemble::{Library, Subject, assemble};
 use crate::check;
-use crate::compose::{self, Composed, Composition, Mention};
+use crate::compliance::{self, Claim, Claims, Waiver};
+use crate::compose::{self, Composed, Composition, Mention, Rank};
 use crate::diagnostic::{Diagnostic, any_error, finish};
 use crate::parsed::Parsed;
 use crate::policy::Policy;
@@ -22,6 +23,8 @@ pub struct Compiled {
     pub policies: Vec<Policy>,
     /// The match blocks, in the order in which they are tried.
     pub routes: Vec<Route>,
+    /// What each configcrate and usercrate claims, by its name; those that claim nothing are not there.
+    pub claims: BTreeMap<String, Vec<Claim>>,
     /// The files of `.live`, by path.
     pub live: BTreeMap<String, Vec<u8>>,
 }
@@ -33,6 +36,12 @@ pub struct Route {
     pub pattern: String,
     /// The tags it gives.
     pub tags: Vec<String>,
+    /// The environment it declares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// What is waived for its hosts; those that have run out are among them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<Waiver>,
     /// Index of its policy.
     pub policy: usize,
     /// Where it stands: `path:line`.
@@ -51,7 +60,8 @@ pub fn compile(tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
     let mut sink = Vec::new();
     let parsed = read::tree(tree, &mut sink);
     check::check(&parsed, &mut sink);
-    let library = Library::new(&parsed.configcrates);
+    let retracted = parsed.mentions().filter(|m| m.is_absent()).map(|m| m.name.value.as_str());
+    let library = Library::new(&parsed.configcrates).retract(retracted);
     let mut policies: Vec<Policy> = Vec::new();
     let mut known: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
     let mut routes = Vec::new();
@@ -69,6 +79,8 @@ pub fn compile(tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
         routes.push(Route {
             pattern: block.pattern.value.clone(),
             tags: block.tags.clone(),
+            environment: block.environment.as_ref().map(|name| name.value.clone()),
+            waivers: compliance::waivers(&parsed, &block.dir).cloned().collect(),
             policy: index,
             origin: format!("{}:{}", block.pattern.site.path, block.pattern.site.line),
         });
@@ -80,14 +92,15 @@ pub fn compile(tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
     }
     let live = tree.iter().filter(|(path, _)| !path.split('/').any(|p| p.starts_with('.')));
     let live = live.map(|(path, bytes)| (path.to_string(), bytes.to_vec())).collect();
-    (Some(Compiled { policies, routes, live }), diagnostics)
+    let claims = Claims::of(&parsed).into_map();
+    (Some(Compiled { policies, routes, claims, live }), diagnostics)
 }
 
 /// Every configcrate is checked on its own too: those that no host has, and those whose block has mistakes.
 fn check_unassigned(parsed: &Parsed, library: &Library<'_>, sink: &mut Vec<Diagnostic>) {
     for name in parsed.configcrates.keys() {
         let composed = Composed { name: name.clone(), mentions: Vec::new() };
-        let composition = Composition { configcrates: vec![composed], ..Composition::default() };
+        let composition = Composition::of(composed);
         assemble(&Subject { library, composition: &composition, pattern: None }, sink);
     }
 }
@@ -99,9 +112,11 @@ pub fn compile_single(path: &str, bytes: &[u8], templates: &SourceTree) -> (Opti
     let mut policy = None;
     if let Some(configcrate) = read::single(path, bytes, templates, &mut sink) {
         let name = configcrate.name.clone();
-        let mention = Mention { by: "the command line".into(), site: name.site.clone(), when: None };
+        let by = "the command line".to_string();
+        let site = name.site.clone();
+        let mention = Mention { by, rank: Rank::Block, site, when: None, absent: false };
         let composed = Composed { name: name.value.clone(), mentions: vec![mention] };
-        let composition = Composition { configcrates: vec![composed], ..Composition::default() };
+        let composition = Composition::of(composed);
         let library = BTreeMap::from([(name.value, configcrate)]);
         let library = Library::new(&library);
         policy = assemble(

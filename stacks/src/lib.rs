@@ -47,9 +47,11 @@
 //! pass over a key, a file or a name in silence. What the reference of the language has and this version lacks
 //! is an error that says so. Compiling is a function of the tree's content.
 
+mod absent;
 mod assemble;
 mod check;
 mod compile;
+pub mod compliance;
 mod compose;
 pub mod diagnostic;
 mod fancy;

@@ -57,6 +57,17 @@ rules! {
     WHEN_NAME = "when-name": "A name in a condition is a variable or a trait.";
     WHEN_CHANGED = "when-changed": "The word changed stands alone or beside && in a resource's condition.";
     CONFIGCRATE_UNKNOWN = "configcrate-unknown": "A configcrate that is named exists.";
+    USERCRATE_UNKNOWN = "usercrate-unknown": "A usercrate that is named exists.";
+    REFERENCE_KIND = "reference-kind": "configcrates: names configcrates, usercrates: names usercrates.";
+    REFERENCE_STATE = "reference-state": "Only a mention of a configcrate has a state.";
+    STATES_DIFFER = "states-differ": "Whether a configcrate is present or absent is known at publish.";
+    ABSENT_IRREVERSIBLE = "absent-irreversible": "A configcrate is retracted only if all its resources can be.";
+    ABSENT_NEEDS_REVERT = "absent-needs-revert": "An action in a configcrate that is retracted says how to undo it.";
+    USERCRATE_SHAPE = "usercrate-shape": "A usercrate declares exactly one user.";
+    USERCRATE_UNREFERENCED = "usercrate-unreferenced": "A usercrate does nothing until somebody includes it.";
+    USERCRATE_RETIRED = "usercrate-retired": "A usercrate in a directory retired/ removes its user.";
+    USER_OUTSIDE_USERCRATE = "user-outside-usercrate": "People are declared in usercrates.";
+    ENVIRONMENT_UNKNOWN = "environment-unknown": "An environment that is declared gives something.";
     ROLE_UNKNOWN = "role-unknown": "A role that is named exists.";
     ROLE_INCLUDES = "role-includes": "Includes go one level deep.";
     ROLE_VARS = "role-vars": "A role with a condition has no variables.";
@@ -74,6 +85,16 @@ rules! {
     SECRET_IN_CLEAR = "secret-in-clear": "Credentials do not stand in the tree.";
     SECRET_ALLOWED = "secret-allowed": "A place that may look like a secret is allowed with a reason.";
     FORMAT_DOUBT = "format-doubt": "Formatting never changes what a file means.";
+    CONFIGCRATE_COMPLIANCE_KEY_RETIRED = "configcrate-compliance-key-retired": "A configcrate names tags, not the controls of frameworks.";
+    CONFIGCRATE_TOP_LEVEL_PROVIDES_BUNDLE = "configcrate-top-level-provides-bundle": "provides and bundle stand under compliance:.";
+    COMPLIANCE_TAG_UNKNOWN = "compliance-tag-unknown": "A tag under compliance: is in its catalogue.";
+    COMPLIANCE_MIXED_KEYS = "compliance-mixed-keys": "compliance.vgo holds claims, waivers.vgo holds waivers.";
+    WAIVERS_STRAY = "waivers-stray": "Waivers are read from files named waivers.vgo only.";
+    CLAIMS_STRAY = "claims-stray": "Claims of a directory are read from files named compliance.vgo only.";
+    FRAMEWORK_UNKNOWN = "framework-unknown": "Claims and waivers name a known framework.";
+    CONTROL_INVALID = "control-invalid": "The id of a control is a short plain text.";
+    WAIVER_EXPIRES = "waiver-expires": "A waiver ends on a day of the calendar.";
+    COMPLIANCE_WITHOUT_EFFECT = "compliance-without-effect": "Claims have configcrates below them, waivers have hosts.";
     POLICY_SIZE = "policy-size": "A policy has a bounded size.";
     TOO_MANY = "too-many": "Only the first mistakes of a tree are listed.";
 }

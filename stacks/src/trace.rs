@@ -146,8 +146,10 @@ pub fn trace(tree: &SourceTree, host: &str, traits: Option<&Value>) -> (Trace, V
         let commons = compose::chain(&block.dir).into_iter().filter_map(|d| parsed.commons.get(d));
         trace.common = commons.map(|c| c.path.to_string()).collect();
         trace.configcrates = traced_crates(&parsed, &composition, traits);
-        let exclusion =
-            |e: &crate::parsed::Name| TracedExclusion { name: e.value.clone(), origin: origin(&e.site) };
+        let exclusion = |e: &compose::Exclusion| TracedExclusion {
+            name: e.name.value.clone(),
+            origin: origin(&e.name.site),
+        };
         trace.excluded = composition.excluded.iter().map(exclusion).collect();
         trace.vars = traced_vars(&parsed, &composition);
     }

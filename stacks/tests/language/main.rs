@@ -2,6 +2,9 @@
 //!
 //! One binary; the files of a tree are written in one text, each after a line `=== path`.
 
+mod claims;
+mod composed_refusals;
+mod composition;
 mod documents;
 mod formatting;
 mod properties;

@@ -6,7 +6,7 @@ use vigo_stacks::compile;
 
 use crate::{said, tree, with_configcrate, with_resource};
 
-fn group(cases: &[(&str, String)]) -> String {
+pub fn group(cases: &[(&str, String)]) -> String {
     let mut out = String::new();
     for (name, text) in cases {
         let (compiled, diagnostics) = compile(&tree(text));
@@ -97,7 +97,6 @@ fn configcrates() {
         configcrate("no resources", "name: a\n"),
         configcrate("unknown key", &format!("name: a\nresource: []\n{EXEC}")),
         configcrate("compliance", &format!("name: a\ncompliance: {{provides: [x]}}\n{EXEC}")),
-        configcrate("retired top level key", &format!("name: a\nprovides: [x]\n{EXEC}")),
         configcrate("bad name", &format!("name: a/b\n{EXEC}")),
         configcrate("name is a list", &format!("name: [a]\n{EXEC}")),
         configcrate("templated name", &format!("name: \"{{{{ .Each.x }}}}\"\n{EXEC}")),
@@ -222,13 +221,7 @@ fn users_and_cron_jobs() {
 #[test]
 fn places() {
     let out = group(&[
-        beside("usercrate", "=== usercrates/dan.vgo\nname: dan\n"),
-        beside("usercrate deeper", "=== site/usercrates/dan.vgo\nname: dan\n"),
         beside("tasks and workflows", "=== tasks/x.vgo\nname: x\n=== workflows/y.vgo\nname: y\n"),
-        beside(
-            "environments, compliance, waivers",
-            "=== environments.vgo\nenv: {}\n=== compliance.vgo\ncompliance: {}\n=== site/waivers.vgo\nwaivers: {}\n=== configcrates/compliance.vgo\ncompliance: {}\n",
-        ),
         beside(
             "legacy layout",
             "=== envoys/x.vgo\nenvoys: []\n=== roles/y.vgo\nname: y\n=== vars/z.vgo\nx: 1\n",
@@ -278,7 +271,6 @@ fn hostcrates() {
         hosts("unknown configcrate", "  - {match: \"*\", configcrates: [aa], exclude_configcrates: [bb]}\n"),
         hosts("role and roles", "  - {match: \"*\", role: web, roles: [web]}\n"),
         hosts("a name where a list is needed", "  - {match: \"*\", roles: web}\n"),
-        hosts("later keys", "  - {match: \"*\", environment: prod, usercrates: [dan]}\n"),
         hosts(
             "retired keys",
             "  - {match: \"*\", environment_overrides: {}, vars_from: x, exclude_usercrates: [dan]}\n",
@@ -318,7 +310,6 @@ fn role_declarations() {
         roles("no name", "- configcrates: [a]\n"),
         roles("nothing in it", "- name: web\n"),
         roles("twice", "- {name: web, configcrates: [a]}\n- {name: web, configcrates: [a]}\n"),
-        roles("case", "- name: web\n  configcrates: [a]\n  case: []\n"),
         roles("usercrates", "- {name: web, configcrates: [a], usercrates: [dan]}\n"),
         roles("unknown include", "- {name: web, includes: [bsae]}\n- {name: base, configcrates: [a]}\n"),
         roles(

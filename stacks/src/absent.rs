@@ -1,0 +1,131 @@
+//! Retraction by a mention: what a configcrate comes to where `state: absent` asks for it.
+//!
+//! The same resources, each in the state that takes back what it made, in the reverse of their order. It never
+//! guesses an inverse: what has none is refused where the mention stands, with the resource and its type.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::diagnostic::{Diagnostic, Site};
+use crate::parsed::{Condition, Configcrate, Name, Resource};
+use crate::rules;
+use crate::schema::Type;
+
+/// How a resource is taken back.
+enum Inverse {
+    /// By attributes: most often another state.
+    By(&'static [(&'static str, Answer)]),
+    /// By the command that it names itself.
+    OnRevert,
+    /// By nothing that is known.
+    None,
+}
+
+/// The value of an attribute of a retracted resource.
+#[derive(Clone, Copy)]
+enum Answer {
+    Text(&'static str),
+    No,
+}
+
+fn inverse(kind: &Type) -> Inverse {
+    if kind.name == "service" {
+        return Inverse::By(&[("state", Answer::Text("stopped")), ("enabled", Answer::No)]);
+    }
+    if kind.states.contains(&"absent") {
+        return Inverse::By(&[("state", Answer::Text("absent"))]);
+    }
+    if kind.states.is_empty() {
+        return Inverse::OnRevert;
+    }
+    Inverse::None
+}
+
+/// Reports every resource of a configcrate that `state: absent` at `site` could not take back (F36, F37).
+pub(crate) fn refusals(found: &Configcrate, site: &Site, sink: &mut Vec<Diagnostic>) {
+    for resource in &found.resources {
+        let (name, kind) = (&resource.name.value, resource.kind.name);
+        match inverse(resource.kind) {
+            Inverse::By(_) => {}
+            Inverse::OnRevert if resource.attributes.contains_key("on_revert") => {}
+            Inverse::OnRevert => {
+                let message = format!(
+                    "{} cannot be absent: its resource {name} is an action ({kind}) that does not say how to undo it",
+                    found.name.value
+                );
+                let help =
+                    format!("give it `on_revert:`, the command that undoes it, at {}", resource.name.site);
+                sink.push(Diagnostic::error(rules::ABSENT_NEEDS_REVERT, site, message).help(help));
+            }
+            Inverse::None => {
+                let message = format!(
+                    "{} cannot be absent: its resource {name} is of the type {kind}, which cannot be reversed",
+                    found.name.value
+                );
+                let help =
+                    "write what undoes it as a configcrate of its own: `vigocli config retract` drafts one";
+                sink.push(Diagnostic::error(rules::ABSENT_IRREVERSIBLE, site, message).help(help));
+            }
+        }
+    }
+}
+
+/// The configcrate as it is where it is absent. Resources stand in reverse order, what depended on another is taken
+/// back before it, and nothing triggers anything.
+pub(crate) fn retracted(found: &Configcrate) -> Configcrate {
+    let place: BTreeMap<&str, usize> =
+        found.resources.iter().enumerate().map(|(i, r)| (r.name.value.as_str(), i)).collect();
+    let beside = |name: &Name| {
+        let own = match name.value.split_once('/') {
+            Some((configcrate, resource)) => (configcrate == found.name.value).then_some(resource),
+            None => Some(name.value.as_str()),
+        };
+        own.and_then(|own| place.get(own)).copied()
+    };
+    // For each resource, those that must be taken back before it.
+    let mut first: Vec<Vec<Name>> = vec![Vec::new(); found.resources.len()];
+    let mut ordered: Vec<Vec<Name>> = vec![Vec::new(); found.resources.len()];
+    for resource in &found.resources {
+        for on in resource.depends_on.iter().filter_map(beside) {
+            first[on].push(resource.name.clone());
+        }
+    }
+    for (at, resource) in found.resources.iter().enumerate() {
+        for then in resource.before.iter().filter_map(beside) {
+            ordered[then].push(found.resources[at].name.clone());
+        }
+    }
+    let mut resources: Vec<Resource> = Vec::with_capacity(found.resources.len());
+    for (at, resource) in found.resources.iter().enumerate().rev() {
+        let mut back = resource.clone();
+        match inverse(resource.kind) {
+            Inverse::By(attributes) => {
+                for (name, answer) in attributes {
+                    let value = match answer {
+                        Answer::Text(text) => Value::String((*text).to_string()),
+                        Answer::No => Value::Bool(false),
+                    };
+                    back.attributes.insert((*name).to_string(), value);
+                }
+            }
+            Inverse::OnRevert => {
+                back.attributes.insert("revert".into(), Value::Bool(true));
+            }
+            Inverse::None => {}
+        }
+        back.when = resource.when.as_ref().and_then(untriggered);
+        back.depends_on = std::mem::take(&mut first[at]);
+        back.before = std::mem::take(&mut ordered[at]);
+        back.notify.clear();
+        back.subscribes.clear();
+        resources.push(back);
+    }
+    Configcrate { resources, ..found.clone() }
+}
+
+/// A condition without the word `changed`: what is retracted waits for no trigger.
+fn untriggered(when: &Condition) -> Option<Condition> {
+    let (_, rest) = when.value.clone().without_changed();
+    rest.map(|value| Condition { value, site: when.site.clone() })
+}
