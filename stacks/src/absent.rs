@@ -10,46 +10,16 @@ use serde_json::Value;
 use crate::diagnostic::{Diagnostic, Site};
 use crate::parsed::{Condition, Configcrate, Name, Resource};
 use crate::rules;
-use crate::schema::Type;
-
-/// How a resource is taken back.
-enum Inverse {
-    /// By attributes: most often another state.
-    By(&'static [(&'static str, Answer)]),
-    /// By the command that it names itself.
-    OnRevert,
-    /// By nothing that is known.
-    None,
-}
-
-/// The value of an attribute of a retracted resource.
-#[derive(Clone, Copy)]
-enum Answer {
-    Text(&'static str),
-    No,
-}
-
-fn inverse(kind: &Type) -> Inverse {
-    if kind.name == "service" {
-        return Inverse::By(&[("state", Answer::Text("stopped")), ("enabled", Answer::No)]);
-    }
-    if kind.states.contains(&"absent") {
-        return Inverse::By(&[("state", Answer::Text("absent"))]);
-    }
-    if kind.states.is_empty() {
-        return Inverse::OnRevert;
-    }
-    Inverse::None
-}
+use crate::schema::Reversal;
 
 /// Reports every resource of a configcrate that `state: absent` at `site` could not take back (F36, F37).
 pub(crate) fn refusals(found: &Configcrate, site: &Site, sink: &mut Vec<Diagnostic>) {
     for resource in &found.resources {
         let (name, kind) = (&resource.name.value, resource.kind.name);
-        match inverse(resource.kind) {
-            Inverse::By(_) => {}
-            Inverse::OnRevert if resource.attributes.contains_key("on_revert") => {}
-            Inverse::OnRevert => {
+        match resource.kind.reversal {
+            Reversal::State(..) | Reversal::Snapshot => {}
+            Reversal::Command | Reversal::Native if resource.attributes.contains_key("on_revert") => {}
+            Reversal::Command | Reversal::Native => {
                 let message = format!(
                     "{} cannot be absent: its resource {name} is an action ({kind}) that does not say how to undo it",
                     found.name.value
@@ -58,7 +28,7 @@ pub(crate) fn refusals(found: &Configcrate, site: &Site, sink: &mut Vec<Diagnost
                     format!("give it `on_revert:`, the command that undoes it, at {}", resource.name.site);
                 sink.push(Diagnostic::error(rules::ABSENT_NEEDS_REVERT, site, message).help(help));
             }
-            Inverse::None => {
+            Reversal::None => {
                 let message = format!(
                     "{} cannot be absent: its resource {name} is of the type {kind}, which cannot be reversed",
                     found.name.value
@@ -99,20 +69,16 @@ pub(crate) fn retracted(found: &Configcrate) -> Configcrate {
     let mut resources: Vec<Resource> = Vec::with_capacity(found.resources.len());
     for (at, resource) in found.resources.iter().enumerate().rev() {
         let mut back = resource.clone();
-        match inverse(resource.kind) {
-            Inverse::By(attributes) => {
-                for (name, answer) in attributes {
-                    let value = match answer {
-                        Answer::Text(text) => Value::String((*text).to_string()),
-                        Answer::No => Value::Bool(false),
-                    };
-                    back.attributes.insert((*name).to_string(), value);
-                }
+        match resource.kind.reversal {
+            Reversal::State(state, beside) => {
+                back.attributes.insert("state".into(), Value::from(state));
+                let beside = beside.iter().map(|(name, value)| ((*name).to_string(), Value::Bool(*value)));
+                back.attributes.extend(beside);
             }
-            Inverse::OnRevert => {
+            Reversal::Snapshot | Reversal::Command | Reversal::Native => {
                 back.attributes.insert("revert".into(), Value::Bool(true));
             }
-            Inverse::None => {}
+            Reversal::None => {}
         }
         back.when = resource.when.as_ref().and_then(untriggered);
         back.depends_on = std::mem::take(&mut first[at]);

@@ -160,6 +160,11 @@ fn states_of_mentions() {
         ),
         // F37
         block("an action without an inverse", "configcrates: [{name: a, state: absent}]"),
+        // F36
+        with(
+            "a type that cannot be reversed",
+            "=== configcrates/c.vgo\nname: c\nresources:\n  - {name: banner, type: cisco_interface, host: sw1, interface: GigabitEthernet0/1}\n=== s/h.vgo\nenvoys:\n  - {match: \"*\", configcrates: [{name: c, state: absent}]}\n",
+        ),
         with(
             "needed by what stays",
             &format!(
