@@ -17,7 +17,7 @@ use crate::read;
 use crate::source::SourceTree;
 
 /// What a tree means.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Compiled {
     /// The policies; blocks that mean the same share one.
     pub policies: Vec<Policy>,

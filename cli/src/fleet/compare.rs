@@ -72,7 +72,7 @@ fn against(client: &Client, new: &Compiled) -> Result<Vec<Change>, Failure> {
             Failure::new(Exit::Failed, "what is published does not compile with this version of vigocli")
         })?,
         Err(failure) if failure.exit == Exit::NotFound => {
-            Compiled { policies: Vec::new(), routes: Vec::new(), live: BTreeMap::new() }
+            Compiled::default()
         }
         Err(failure) => return Err(failure),
     };
@@ -234,7 +234,7 @@ mod tests {
             (found[0].added.as_slice(), found[0].changed.as_slice()),
             (&["web/more".to_owned()][..], &["web/conf".to_owned()][..])
         );
-        let empty = Compiled { policies: vec![], routes: vec![], live: BTreeMap::new() };
+        let empty = Compiled::default();
         assert_eq!(
             changes(&empty, &compiled(80, ""), &names).iter().map(|c| c.what).collect::<Vec<_>>(),
             ["new", "new"]
