@@ -25,8 +25,6 @@ pub struct Compiled {
     pub routes: Vec<Route>,
     /// What each configcrate and usercrate claims, by its name; those that claim nothing are not there.
     pub claims: BTreeMap<String, Vec<Claim>>,
-    /// The files of `.live`, by path.
-    pub live: BTreeMap<String, Vec<u8>>,
 }
 
 /// One match block of the route table.
@@ -90,10 +88,8 @@ pub fn compile(tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
     if any_error(&diagnostics) {
         return (None, diagnostics);
     }
-    let live = tree.iter().filter(|(path, _)| !path.split('/').any(|p| p.starts_with('.')));
-    let live = live.map(|(path, bytes)| (path.to_string(), bytes.to_vec())).collect();
     let claims = Claims::of(&parsed).into_map();
-    (Some(Compiled { policies, routes, claims, live }), diagnostics)
+    (Some(Compiled { policies, routes, claims }), diagnostics)
 }
 
 /// Every configcrate is checked on its own too: those that no host has, and those whose block has mistakes.

@@ -2,6 +2,8 @@
 //!
 //! A rule's name never changes its meaning: people search for it and scripts match on it.
 
+mod pages;
+
 /// A rule: its name, and what it guards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
@@ -97,6 +99,11 @@ rules! {
     COMPLIANCE_WITHOUT_EFFECT = "compliance-without-effect": "Claims have configcrates below them, waivers have hosts.";
     POLICY_SIZE = "policy-size": "A policy has a bounded size.";
     TOO_MANY = "too-many": "Only the first mistakes of a tree are listed.";
+}
+
+/// The page of a rule: what `vigocli config explain` prints and `docs/rules/` holds.
+pub fn page(rule: &Rule) -> String {
+    pages::of(rule)
 }
 
 /// The rule of that name.

@@ -18,12 +18,14 @@ mod shape;
 mod strip;
 mod values;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Site, finish};
 use crate::rules;
+use crate::source::SourceTree;
 use crate::yaml::{self, Data, Node};
 
 use cst::{Cst, line_of};
@@ -152,4 +154,42 @@ fn doubt(name: &Arc<str>, why: Option<&Diagnostic>) -> Diagnostic {
 /// The diagnostics of a file that cannot be read.
 fn unreadable(sink: Vec<Diagnostic>) -> Vec<Diagnostic> {
     finish(sink)
+}
+
+/// A file of a tree that is not formatted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// Its path in the tree.
+    pub path: String,
+    /// What is mended in it.
+    pub repairs: Vec<Repair>,
+    /// The whole file as it is written.
+    #[serde(skip)]
+    pub text: String,
+}
+
+/// Formats all configuration of a tree: what changes, and what is wrong with files that cannot be formatted.
+pub fn format_tree(tree: &SourceTree) -> (Vec<Change>, Vec<Diagnostic>) {
+    let (mut changes, mut sink) = (Vec::new(), Vec::new());
+    for (path, bytes) in tree.iter().filter(|(path, _)| is_formatted(path)) {
+        match format(path, bytes) {
+            Ok(done) if done.text.as_bytes() != bytes => {
+                changes.push(Change { path: path.to_owned(), repairs: done.repairs, text: done.text });
+            }
+            Ok(_) => {}
+            Err(diagnostics) => sink.extend(diagnostics),
+        }
+    }
+    (changes, finish(sink))
+}
+
+/// The files of `.live`: configcrates and usercrates without comments, all else as it is.
+pub fn live(tree: &SourceTree) -> BTreeMap<String, Vec<u8>> {
+    let seen = tree.iter().filter(|(path, _)| !path.split('/').any(|p| p.starts_with('.')));
+    let copied = seen.map(|(path, bytes)| {
+        let library = path.starts_with("configcrates/") || path.split('/').any(|p| p == "usercrates");
+        let strip = library && path.ends_with(".vgo");
+        (path.to_owned(), if strip { without_comments(bytes) } else { bytes.to_vec() })
+    });
+    copied.collect()
 }

@@ -120,7 +120,7 @@ fn the_end_of_a_file_is_kept() {
     ] {
         let out = formatted("configcrates/a.vgo", text);
         let live = without_comments(out.as_bytes());
-        assert_eq!(String::from_utf8(live).unwrap().contains("#~"), false);
+        assert!(!String::from_utf8(live).unwrap().contains("#~"));
     }
 }
 

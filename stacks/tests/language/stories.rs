@@ -305,12 +305,17 @@ fn one_configcrate_compiles_alone() {
     assert!(compile_single("x.vgo", b"\xff", &SourceTree::new()).0.is_none());
 }
 
+// G45, E3
 #[test]
-fn live_is_the_tree_without_hidden_files() {
-    let text = format!("{NGINX}=== .git/config\nx\n=== notes.md\nhello\n");
-    let live = compiled(&text).live;
-    assert_eq!(live.len(), 5);
+fn live_is_the_tree_without_hidden_files_and_without_comments_in_its_libraries() {
+    let text = format!(
+        "{NGINX}=== .git/config\nx\n=== notes.md\nhello\n=== configcrates/c.vgo\nname: c # c\n=== common.vgo\nvars: {{}} # kept\n"
+    );
+    let live = vigo_stacks::format::live(&tree(&text));
+    assert_eq!(live.len(), 7);
     assert_eq!(live["notes.md"], b"hello\n");
+    assert_eq!(live["configcrates/c.vgo"], b"name: c\n");
+    assert_eq!(live["common.vgo"], b"vars: {} # kept\n");
     assert!(!live.contains_key(".git/config"));
 }
 
