@@ -81,9 +81,7 @@ fn against(client: &Client, new: &Compiled) -> Result<Vec<Change>, Failure> {
         Ok(source) => compile(&source).0.ok_or_else(|| {
             Failure::new(Exit::Failed, "what is published does not compile with this version of vigocli")
         })?,
-        Err(failure) if failure.exit == Exit::NotFound => {
-            Compiled::default()
-        }
+        Err(failure) if failure.exit == Exit::NotFound => Compiled::default(),
         Err(failure) => return Err(failure),
     };
     let envoys = call!(client, Command::Envoys, Reply::Envoys(rows) => rows)?;
@@ -181,7 +179,7 @@ fn written(step: &Step) -> String {
             None => out += &format!("{name}: {value}\n"),
         }
     }
-    for (name, value) in &step.vars {
+    for (name, value) in step.vars.iter() {
         let _ = writeln!(out, "variable {name}: {value}");
     }
     let when = step.when.as_ref().map_or_else(|| "always".to_owned(), ToString::to_string);

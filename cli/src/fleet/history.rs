@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use vigo_base::text::escaped;
 use vigo_daemon::client::blocking::Client;
-use vigo_daemon::node::command::{Command, PublishRow, Reply};
+use vigo_daemon::node::command::PublishRow;
 use vigo_stacks::{SourceTree, compile};
 
 use super::config::{publishes, source_of};
@@ -17,7 +17,7 @@ use super::{compare, format, publish};
 use crate::args::Everywhere;
 use crate::args::config::{Diff, Rollback};
 use crate::exit::{Exit, Failure};
-use crate::reach::{self, call};
+use crate::reach;
 use crate::show::Show;
 use crate::{said, tree, words};
 
@@ -115,15 +115,6 @@ pub fn rollback(everywhere: &Everywhere, args: &Rollback) -> Result<(), Failure>
             done.at.epoch, args.epoch
         )
     })
-}
-
-/// The names of all envoys that the node knows.
-///
-/// # Errors
-/// [`Failure`] if the node cannot be asked.
-pub fn envoys(client: &Client) -> Result<Vec<String>, Failure> {
-    let rows = call!(client, Command::Envoys, Reply::Envoys(rows) => rows)?;
-    Ok(rows.into_iter().map(|row| row.name).collect())
 }
 
 #[cfg(test)]
