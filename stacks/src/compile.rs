@@ -37,6 +37,9 @@ pub struct Route {
     /// The environment it declares.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// The configcrates that are retracted on its hosts: they claim nothing there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retracted: Vec<String>,
     /// What is waived for its hosts; those that have run out are among them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waivers: Vec<Waiver>,
@@ -76,8 +79,9 @@ pub fn compile(tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
         }
         routes.push(Route {
             pattern: block.pattern.value.clone(),
-            tags: block.tags.clone(),
+            tags: block.tags.iter().map(|tag| tag.value.clone()).collect(),
             environment: block.environment.as_ref().map(|name| name.value.clone()),
+            retracted: composition.retracted().map(str::to_string).collect(),
             waivers: compliance::waivers(&parsed, &block.dir).cloned().collect(),
             policy: index,
             origin: format!("{}:{}", block.pattern.site.path, block.pattern.site.line),

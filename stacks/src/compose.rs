@@ -126,6 +126,11 @@ impl Composition {
         self.vars.iter().filter_map(last).collect()
     }
 
+    /// The names of those that are retracted.
+    pub fn retracted(&self) -> impl Iterator<Item = &str> {
+        self.configcrates.iter().filter(|c| c.is_absent()).map(|c| c.name.as_str())
+    }
+
     fn ask(&mut self, carrier: &Carrier, mention: &Ref, inherited: Option<&Condition>) {
         let when = mention.when.as_ref().or(inherited).cloned();
         let (by, rank) = (carrier.by.clone(), carrier.rank);

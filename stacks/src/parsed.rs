@@ -156,7 +156,7 @@ pub(crate) struct MatchBlock {
     pub configcrates: Vec<Ref>,
     pub usercrates: Vec<Ref>,
     pub exclude: Vec<Name>,
-    pub tags: Vec<String>,
+    pub tags: Vec<Name>,
     pub vars: Vars,
 }
 

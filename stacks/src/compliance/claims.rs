@@ -41,6 +41,11 @@ impl Claims {
         Claims { by_name }
     }
 
+    /// What a configcrate claims.
+    pub fn get(&self, name: &str) -> &[Claim] {
+        self.by_name.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// All of them, by the names of configcrates.
     pub fn into_map(self) -> BTreeMap<String, Vec<Claim>> {
         self.by_name

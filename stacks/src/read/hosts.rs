@@ -199,15 +199,15 @@ impl Reader<'_> {
             let help = "make a role of them in roles.vgo";
             self.sink.push(Diagnostic::warning(rules::INLINE_CONFIGCRATES, site, message).help(help));
         }
-        let mut tags = Vec::new();
+        let mut tags: Vec<Name> = Vec::new();
         if let Some((_, value)) = map.get("tags") {
             for tag in self.names(value, "a tag") {
                 if tag.value.contains(' ') {
                     let message = "a tag holds no spaces";
                     let diagnostic = Diagnostic::error(rules::NAME_INVALID, &tag.site, message);
                     self.sink.push(diagnostic.found(&tag.value).help("use `-`"));
-                } else if !tags.contains(&tag.value) {
-                    tags.push(tag.value);
+                } else if !tags.iter().any(|known| known.value == tag.value) {
+                    tags.push(tag);
                 }
             }
         }

@@ -264,3 +264,34 @@ fn a_retracted_configcrate_goes_after_those_that_need_it() {
     assert_eq!(ids(&plan(&compiled, "both"))[0], "app/run");
     assert_eq!(*ids(&plan(&compiled, "here")).last().unwrap(), "app/run");
 }
+
+/// B23, F18, F21, F35: where each configcrate, variable, tag, control and waiver comes from, and what overrode what.
+#[test]
+fn a_trace_says_where_everything_comes_from() {
+    let text = DOCKER.to_string()
+        + &crates(&["base", "watch"])
+        + &people(&["usercrates/dan"])
+        + "=== configcrates/chrony.vgo\nname: chrony\nvars: {pool: a}\ncompliance: {provides: [time-sync], bundle: [soc2-availability]}\nresources: [{name: r, type: exec, command: x, when: is_container}]\n"
+        + "=== configcrates/compliance.vgo\ncompliance:\n  nist-800-53: [AU-8]\n  cis: [\"1.1\"]\n"
+        + "=== roles.vgo\n- {name: web, configcrates: [{name: chrony, when: \"os_family('linux')\"}, docker], usercrates: [dan], vars: {pool: b}}\n"
+        + "=== common.vgo\nconfigcrates: [base, watch]\nvars: {pool: c}\n"
+        + "=== environments.vgo\nenv: {live: {vars: {pool: d}, exclude_configcrates: [watch]}}\n"
+        + "=== waivers.vgo\nwaivers:\n  soc2:\n    - {control: A1.1, reason: one machine only, approved_by: dan, expires: 2027-01-01}\n  cis:\n    - {control: \"1.1\", reason: later, approved_by: ann, expires: 2020-01-01}\n"
+        + "=== s/h.vgo\nenvoys:\n  - match: \"web*\"\n    environment: live\n    roles: [web]\n    configcrates: [{name: docker, state: absent}]\n    tags:\n      - web\n      - live\n";
+    let (trace, diagnostics) = vigo_stacks::trace(&tree(&text), "web1", None);
+    assert!(!diagnostics.iter().any(|d| d.is_error()), "{}", said(&diagnostics));
+    let trace = trace.on("2026-11-20".parse().unwrap());
+    insta::assert_snapshot!(trace.to_string());
+    insta::assert_snapshot!("trace_of_everything_json", serde_json::to_string_pretty(&trace).unwrap());
+    let (view, _) = vigo_stacks::tree(&tree(&text));
+    insta::assert_snapshot!("tree_of_everything", view.to_string());
+    let waived = |day: &str| {
+        let (trace, _) = vigo_stacks::trace(&tree(&text), "web1", None);
+        let trace = trace.on(day.parse().unwrap());
+        trace.controls.iter().filter(|c| c.waived).map(|c| c.control.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(waived("2026-11-20"), ["A1.1"], "one has run out");
+    assert_eq!(waived("2027-01-02"), Vec::<String>::new());
+    let compiled = compile(&tree(&text)).0.expect("compiles");
+    assert_eq!(compiled.routes[0].retracted, ["docker"]);
+}
