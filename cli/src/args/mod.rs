@@ -4,6 +4,7 @@
 //! this version does is here, so that no help promises more.
 
 pub mod config;
+pub mod compliance;
 pub mod sim;
 pub mod vigo;
 pub mod vigocli;

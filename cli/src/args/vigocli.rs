@@ -7,6 +7,7 @@ use vigo_daemon::node::content_types::audit::KINDS;
 use vigo_daemon::node::spanner::Right;
 
 use super::config::{Diff, Fmt, Lint, Rollback};
+use super::compliance::Compliance;
 use super::{Everywhere, KeyArgs, RULE};
 
 /// `vigocli`.
@@ -42,6 +43,9 @@ pub enum Command {
     /// The configuration of the fleet
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Config(Config),
+    /// What configcrates may claim of the controls of frameworks
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Compliance(Compliance),
     /// The machines and how they are
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Envoys(Envoys),

@@ -4,6 +4,7 @@ use vigo_base::Hash;
 use vigo_base::text::escaped;
 use vigo_daemon::client::blocking::Client;
 use vigo_daemon::node::command::{Command, PublishRow, Reply};
+use vigo_stacks::compliance::Day;
 use vigo_stacks::{Directory, SourceTree, trace, tree as hierarchy};
 
 use crate::args::Everywhere;
@@ -13,6 +14,9 @@ use crate::machine::state::now;
 use crate::reach::{self, call};
 use crate::show::Show;
 use crate::{said, tree, words};
+
+/// Microseconds of a day.
+const DAY_MICROS: u64 = 86_400_000_000;
 
 /// A command of `vigocli config`.
 ///
@@ -71,6 +75,7 @@ pub fn source_of(client: &Client, id: Option<Hash>) -> Result<SourceTree, Failur
 fn traced(everywhere: &Everywhere, host: &str, at: &StacksDir, published: bool) -> Result<(), Failure> {
     let source = source(everywhere, at, published)?;
     let (trace, diagnostics) = trace(&source, host, None);
+    let trace = trace.on(Day::from_unix_days(now().0 / DAY_MICROS));
     said::print(everywhere, &diagnostics, &source);
     Show::new(everywhere).result(&trace, || trace.to_string())?;
     if trace.matched.is_none() {

@@ -3,6 +3,7 @@
 pub mod admit;
 pub mod audit;
 pub mod compare;
+pub mod compliance;
 pub mod config;
 pub mod envoys;
 pub mod format;
@@ -29,6 +30,7 @@ pub fn run(cli: &Vigocli) -> Result<(), Failure> {
         Command::Spanner(args) => spanner::run(everywhere, args),
         Command::Key(args) => key::run(everywhere, args),
         Command::Config(args) => config::run(everywhere, args),
+        Command::Compliance(args) => compliance::run(everywhere, args),
         Command::Envoys(args) => envoys::run(everywhere, args),
         Command::Settings(args) => settings::run(everywhere, args),
         Command::Audit(args) => audit::run(everywhere, args),
