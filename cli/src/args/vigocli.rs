@@ -6,8 +6,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use vigo_daemon::node::content_types::audit::KINDS;
 use vigo_daemon::node::spanner::Right;
 
-use super::config::{Diff, Fmt, Lint, Rollback};
 use super::compliance::Compliance;
+use super::config::{Diff, Fmt, Lint, Rollback};
 use super::{Everywhere, KeyArgs, RULE};
 
 /// `vigocli`.

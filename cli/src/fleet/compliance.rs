@@ -37,12 +37,11 @@ fn catalogue(everywhere: &Everywhere, args: &Shown, of: &str, all: &Catalogue) -
             vec![tag.to_string(), entry.controls.len().to_string(), controls.to_string(), entry.about.clone()]
         })
         .collect();
-    let listed = all.entries.iter().map(|(tag, entry)| {
-        json!({"name": &**tag, "about": entry.about, "controls": entry.controls})
-    });
-    show.result(&listed.collect::<Vec<_>>(), || {
-        show.table(&[of, "frameworks", "controls", "meaning"], &rows)
-    })
+    let listed = all
+        .entries
+        .iter()
+        .map(|(tag, entry)| json!({"name": &**tag, "about": entry.about, "controls": entry.controls}));
+    show.result(&listed.collect::<Vec<_>>(), || show.table(&[of, "frameworks", "controls", "meaning"], &rows))
 }
 
 fn text(tag: &str, entry: &Entry) -> String {
