@@ -11,6 +11,7 @@ use crate::diagnostic::{Diagnostic, Site};
 use crate::parsed::{Condition, Configcrate, Name, Resource};
 use crate::rules;
 use crate::schema::Reversal;
+use crate::setting::Setting;
 
 /// Reports every resource of a configcrate that `state: absent` at `site` could not take back (F36, F37).
 pub(crate) fn refusals(found: &Configcrate, site: &Site, sink: &mut Vec<Diagnostic>) {
@@ -18,7 +19,7 @@ pub(crate) fn refusals(found: &Configcrate, site: &Site, sink: &mut Vec<Diagnost
         let (name, kind) = (&resource.name.value, resource.kind.name);
         match resource.kind.reversal {
             Reversal::State(..) | Reversal::Snapshot => {}
-            Reversal::Command | Reversal::Native if resource.attributes.contains_key("on_revert") => {}
+            Reversal::Command | Reversal::Native if resource.on_revert.is_some() => {}
             Reversal::Command | Reversal::Native => {
                 let message = format!(
                     "{} cannot be absent: its resource {name} is an action ({kind}) that does not say how to undo it",
@@ -71,12 +72,18 @@ pub(crate) fn retracted(found: &Configcrate) -> Configcrate {
         let mut back = resource.clone();
         match resource.kind.reversal {
             Reversal::State(state, beside) => {
-                back.attributes.insert("state".into(), Value::from(state));
-                let beside = beside.iter().map(|(name, value)| ((*name).to_string(), Value::Bool(*value)));
-                back.attributes.extend(beside);
+                let mut taken = vec![("state".to_string(), Setting::Fixed(Value::from(state)))];
+                taken.extend(
+                    beside.iter().map(|(name, v)| ((*name).to_string(), Setting::Fixed(Value::Bool(*v)))),
+                );
+                // A branch must not bring back what the retraction takes away.
+                for arm in back.case.iter_mut().flat_map(|case| case.arms.values_mut()) {
+                    arm.retain(|name, _| !taken.iter().any(|(n, _)| n == name));
+                }
+                back.attributes.extend(taken);
             }
             Reversal::Snapshot | Reversal::Command | Reversal::Native => {
-                back.attributes.insert("revert".into(), Value::Bool(true));
+                back.revert = true;
             }
             Reversal::None => {}
         }

@@ -62,7 +62,7 @@ pub fn compile(tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
     let parsed = read::tree(tree, &mut sink);
     check::check(&parsed, &mut sink);
     let retracted = parsed.mentions().filter(|m| m.is_absent()).map(|m| m.name.value.as_str());
-    let library = Library::new(&parsed.configcrates).retract(retracted);
+    let library = Library::new(&parsed.configcrates, tree).retract(retracted);
     let mut policies: Vec<Policy> = Vec::new();
     let mut known: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
     let mut routes = Vec::new();
@@ -114,11 +114,11 @@ pub fn compile_single(path: &str, bytes: &[u8], templates: &SourceTree) -> (Opti
         let name = configcrate.name.clone();
         let by = "the command line".to_string();
         let site = name.site.clone();
-        let mention = Mention { by, rank: Rank::Block, site, when: None, absent: false };
+        let mention = Mention { by, rank: Rank::Block, site, when: None, absent: false, foreach: None };
         let composed = Composed { name: name.value.clone(), mentions: vec![mention] };
         let composition = Composition::of(composed);
         let library = BTreeMap::from([(name.value, configcrate)]);
-        let library = Library::new(&library);
+        let library = Library::new(&library, templates);
         policy = assemble(
             &Subject { library: &library, composition: &composition, pattern: Some("this machine") },
             &mut sink,

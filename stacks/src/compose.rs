@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Site};
-use crate::parsed::{Common, Condition, Environment, MatchBlock, Name, Parsed, Ref, Role, Vars};
+use crate::parsed::{Common, Condition, Environment, Foreach, MatchBlock, Name, Parsed, Ref, Role, Vars};
 use crate::rules;
 use crate::when::Expr;
 
@@ -59,6 +59,8 @@ pub(crate) struct Mention {
     pub when: Option<Condition>,
     /// Whether it asks for the configcrate to be retracted.
     pub absent: bool,
+    /// The list of whose elements each makes an instance.
+    pub foreach: Option<Foreach>,
 }
 
 /// One setting of a variable.
@@ -89,6 +91,11 @@ impl Composed {
     /// Whether it is retracted here: the most specific mention decides.
     pub fn is_absent(&self) -> bool {
         self.mentions.iter().max_by_key(|m| m.rank).is_some_and(|m| m.absent)
+    }
+
+    /// The list of whose elements each makes an instance: that of the first mention (G18).
+    pub fn foreach(&self) -> Option<&Foreach> {
+        self.mentions.first()?.foreach.as_ref()
     }
 
     /// The mentions that count for its state: all but those that a more specific one overrides.
@@ -135,7 +142,8 @@ impl Composition {
         let when = mention.when.as_ref().or(inherited).cloned();
         let (by, rank) = (carrier.by.clone(), carrier.rank);
         let site = mention.name.site.clone();
-        let reason = Mention { by, rank, site, when, absent: mention.is_absent() };
+        let foreach = mention.foreach.clone();
+        let reason = Mention { by, rank, site, when, absent: mention.is_absent(), foreach };
         let name = &mention.name.value;
         match self.places.get(name) {
             Some(place) => self.configcrates[*place].mentions.push(reason),

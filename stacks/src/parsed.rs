@@ -8,8 +8,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::compliance::Waiver;
+use crate::conditional::Test;
 use crate::diagnostic::Site;
 use crate::schema::Type;
+use crate::setting::{Branches, Setting};
 use crate::when::Expr;
 
 /// A value with the place where it stands.
@@ -36,6 +38,8 @@ pub(crate) struct Configcrate {
     /// What its own `compliance:` says.
     pub compliance: Tags,
     pub vars: Vars,
+    /// Its conditional variables.
+    pub tests: BTreeMap<String, Spanned<Test>>,
     pub depends_on: Vec<Name>,
     pub before: Vec<Name>,
     pub resources: Vec<Resource>,
@@ -43,12 +47,24 @@ pub(crate) struct Configcrate {
     pub lost: Vec<String>,
 }
 
-/// A resource, defaults merged in.
+/// A resource, defaults merged in. While `.Each` stands in its texts it is a pattern, not yet a resource.
 #[derive(Debug, Clone)]
 pub(crate) struct Resource {
     pub name: Name,
     pub kind: &'static Type,
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: BTreeMap<String, Setting>,
+    /// Where attributes stand, for what is found only when elements are put in.
+    pub sites: BTreeMap<String, Site>,
+    /// What depends on a template over traits.
+    pub case: Option<Branches>,
+    /// The list variable of whose elements each makes one of it.
+    pub foreach: Option<Name>,
+    /// The first mention of `.Each` or `.Item`, and where.
+    pub each: Option<Name>,
+    pub revert: bool,
+    pub on_revert: Option<String>,
+    /// Paths of secrets whose rotation triggers it.
+    pub watch_secret: Vec<String>,
     /// Every text that holds a template, with the node it stands in.
     pub templates: Vec<TemplateText>,
     pub when: Option<Condition>,
@@ -79,12 +95,14 @@ pub(crate) struct Ref {
     pub when: Option<Condition>,
     /// The `state:` of a mention of a configcrate, if it says one: whether it is `absent`.
     pub absent: Option<Spanned<bool>>,
+    /// The list variable of whose elements each makes an instance, with the field that names it.
+    pub foreach: Option<Foreach>,
 }
 
 impl Ref {
     /// A bare mention.
     pub fn bare(name: Name) -> Ref {
-        Ref { name, when: None, absent: None }
+        Ref { name, when: None, absent: None, foreach: None }
     }
 
     /// Whether the configcrate is to be retracted; a mention without a state says that it is present.
@@ -99,6 +117,13 @@ pub(crate) struct Case {
     pub when: Condition,
     pub configcrates: Vec<Ref>,
     pub usercrates: Vec<Ref>,
+}
+
+/// `foreach:` and `key:` of a mention of a configcrate.
+#[derive(Debug, Clone)]
+pub(crate) struct Foreach {
+    pub list: Name,
+    pub key: Option<Name>,
 }
 
 /// A role.

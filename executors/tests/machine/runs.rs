@@ -6,7 +6,7 @@ use serde_json::json;
 use vigo_executors::fake::{Effect, Script};
 use vigo_executors::host::{Capabilities, Fault, NO_EXEC};
 use vigo_executors::{FakeHost, InMemory, Options, Progress, converge};
-use vigo_stacks::plan::{Plan, Step};
+use vigo_stacks::plan::{Plan, Revert, Step};
 use vigo_stacks::report::Outcome::{Blocked, Created, Failed, None as Same, Skipped, Updated};
 use vigo_stacks::when::parse;
 
@@ -98,6 +98,31 @@ fn a_condition_is_asked_at_the_step_s_turn() {
     assert_eq!(outcomes(&report), [Skipped, Created, Created, Created]);
     assert_eq!(report.steps[0].message, "when: file_exists('/flag') does not hold");
     assert!(host.content("/Bern").is_some());
+}
+
+/// What this version cannot do is said, and not done by halves: reverting, editing streams, types without executor.
+#[test]
+fn what_has_no_executor_fails_and_says_so() {
+    let mut host = FakeHost::new();
+    let steps = [
+        Step { revert: Some(Revert::Command("undo".into())), ..exec("do") },
+        step(
+            "m",
+            "mount",
+            json!({"target_path": "/x", "device": "/dev/x", "fstype": "ext4", "state": "mounted"}),
+        ),
+        step(
+            "f",
+            "file",
+            json!({"target_path": "/f", "content": "x", "stream_edit": ["/srv/vigo/scripts/x"]}),
+        ),
+    ];
+    let report = run(&mut host, &steps);
+    assert_eq!(outcomes(&report), [Failed; 3]);
+    assert!(report.steps[0].message.contains("cannot revert"), "{}", report.steps[0].message);
+    assert!(report.steps[1].message.contains("no executor for `mount` is on this machine"));
+    assert!(report.steps[2].message.contains("cannot do what `stream_edit` asks for"));
+    assert!(host.commands().is_empty() && host.content("/f").is_none());
 }
 
 /// H7, H9–H12, H17–H19: the functions that look at processes, the clock, displays, flags and groups.

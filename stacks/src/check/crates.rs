@@ -27,7 +27,8 @@ pub(super) fn check(parsed: &Parsed, sink: &mut Vec<Diagnostic>) {
             sink.push(Diagnostic::warning(rules::USER_OUTSIDE_USERCRATE, site, message).help(help));
         } else if found.user && is_retired(found) {
             let stays = users.find(|u| {
-                u.attributes.get("state").and_then(|state| state.as_str()).unwrap_or("present") == "present"
+                let state = u.attributes.get("state");
+                state.is_none_or(|state| state.values().any(|v| v.as_str() == Some("present")))
             });
             if let Some(user) = stays {
                 let message = format!("{} is retired, and its user is to be present", found.name.value);

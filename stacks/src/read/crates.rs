@@ -1,17 +1,14 @@
 //! Configcrates, usercrates and roles.
 
 use crate::diagnostic::{Diagnostic, Site};
-use crate::parsed::{Case, Configcrate, Name, Ref, Resource, Role, Spanned};
+use crate::parsed::{Case, Configcrate, Foreach, Name, Ref, Role, Spanned};
 use crate::rules;
 use crate::schema;
 use crate::yaml::{Data, Node};
 
 use super::Reader;
-use super::keys::Keys;
-use super::resource::Defaults;
-
-/// Resources that one configcrate may have.
-const RESOURCES_MAX: usize = 5_000;
+use super::keys::{Entries, Keys};
+use super::resource::{Defaults, Resources};
 
 const CONFIGCRATE: Keys = Keys {
     what: "a configcrate",
@@ -37,8 +34,8 @@ const CASE: Keys = Keys {
 };
 const CONFIGCRATE_REF: Keys = Keys {
     what: "a mention of a configcrate",
-    known: &["name", "when", "state"],
-    later: &["foreach", "key"],
+    known: &["name", "when", "state", "foreach", "key"],
+    later: &[],
     told: &[],
 };
 const USERCRATE_REF: Keys =
@@ -75,38 +72,32 @@ impl Reader<'_> {
             self.usercrate_shape(node);
         }
         let defaults = map.get("defaults").map(|(_, value)| self.defaults(value)).unwrap_or_default();
-        let (mut resources, mut lost): (Vec<Resource>, Vec<String>) = (Vec::new(), Vec::new());
-        match map.get("resources") {
-            Some((_, value)) => {
-                let items = self.list(value, "resources");
-                if items.len() > RESOURCES_MAX {
-                    let message = format!("a configcrate has at most {RESOURCES_MAX} resources");
-                    self.sink.push(Diagnostic::error(rules::POLICY_SIZE, &value.site, message));
-                }
-                for item in items.iter().take(RESOURCES_MAX) {
-                    let Some(resource) = self.resource(item, &defaults) else {
-                        lost.extend(name_of(item));
-                        continue;
-                    };
-                    if let Some(first) = resources.iter().find(|r| r.name.value == resource.name.value) {
-                        let message = format!("the resource {} is declared twice", resource.name.value);
-                        let help = format!("the first is on line {}; rename one", first.name.site.line);
-                        let site = &resource.name.site;
-                        self.sink.push(Diagnostic::error(rules::NAME_TAKEN, site, message).help(help));
-                    } else {
-                        resources.push(resource);
-                    }
-                }
+        let resources = match map.get("resources") {
+            Some((_, value)) => self.resources(value, &defaults),
+            None => {
+                self.missing(&node.site, CONFIGCRATE.what, "resources", "list what it manages");
+                Resources::default()
             }
-            None => self.missing(&node.site, keys.what, "resources", "list what it manages"),
-        }
+        };
+        let (resources, lost) = (resources.read, resources.lost);
         let compliance = map.get("compliance").map(|(_, value)| self.tags(value)).unwrap_or_default();
-        let vars = map.get("vars").map(|(_, value)| self.vars(value)).unwrap_or_default();
+        let (vars, tests) =
+            map.get("vars").map(|(_, value)| self.configcrate_vars(value)).unwrap_or_default();
         let mut names =
             |key: &str| map.get(key).map(|(_, value)| self.names(value, "a configcrate")).unwrap_or_default();
         let (depends_on, before) = (names("depends_on"), names("before"));
-        let path = self.path.clone();
-        Some(Configcrate { name: name?, path, user, compliance, vars, depends_on, before, resources, lost })
+        Some(Configcrate {
+            name: name?,
+            path: self.path.clone(),
+            user,
+            compliance,
+            vars,
+            tests,
+            depends_on,
+            before,
+            resources,
+            lost,
+        })
     }
 
     /// A usercrate that gives itself no name has that of its file (F30).
@@ -302,7 +293,8 @@ impl Reader<'_> {
         let name = self.name(name, of);
         let when = map.get("when").and_then(|(_, value)| self.ref_condition(value));
         let absent = map.get("state").and_then(|(_, value)| self.ref_state(value));
-        Some(Ref { name: name?, when, absent })
+        let foreach = self.instances(&map);
+        Some(Ref { name: name?, when, absent, foreach })
     }
 
     /// `state:` of a mention: whether it is absent.
@@ -318,6 +310,21 @@ impl Reader<'_> {
             diagnostic.help("`absent` retracts what the configcrate manages, `present` is the default"),
         );
         None
+    }
+
+    /// `foreach:` and `key:` of a mention of a configcrate (G14, G15).
+    fn instances(&mut self, map: &Entries<'_>) -> Option<Foreach> {
+        let key = map.get("key").and_then(|(_, value)| self.variable(value, "key"));
+        match (map.get("foreach"), map.get("key")) {
+            (Some((_, value)), _) => Some(Foreach { list: self.variable(value, "foreach")?, key }),
+            (None, Some((site, _))) => {
+                let message = "`key` belongs to `foreach`";
+                let help = "add `foreach:` with the list variable, or remove `key:`";
+                self.sink.push(Diagnostic::error(rules::FOREACH_KEY, site, message).help(help));
+                None
+            }
+            (None, None) => None,
+        }
     }
 
     /// A condition outside a resource, where nothing can be triggered.

@@ -2,6 +2,8 @@
 //!
 //! It never looks at another file (but for the texts of `source:`), and never stops at the first mistake.
 
+mod attribute;
+mod branches;
 mod compliance;
 mod crates;
 mod hosts;
@@ -10,6 +12,8 @@ mod place;
 mod resource;
 mod scalar;
 
+pub(crate) use attribute::{misshapen, sound};
+pub(crate) use scalar::name_fault;
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Site};
@@ -19,6 +23,9 @@ use crate::source::SourceTree;
 use crate::yaml;
 
 use place::{Place, note_environments, place_of};
+
+/// The directory of scripts for `stream_edit:` (D22).
+const SCRIPTS: &str = "/srv/vigo/scripts";
 
 /// What reading a file needs.
 pub(crate) struct Reader<'a> {

@@ -214,6 +214,9 @@ fn truth(name: &str, scope: &Scope<'_>) -> Answer {
         Ok(Value::Bool(value)) => (*value).into(),
         Ok(Value::String(text)) if text == "true" => Answer::Yes,
         Ok(Value::String(text)) if text == "false" => Answer::No,
+        Ok(Value::Null) => Answer::Unavailable(format!(
+            "{name} is unknown: this machine does not report the trait it asks for"
+        )),
         Ok(other) => Answer::Unavailable(format!("{name} is {other}, which is neither true nor false")),
     }
 }

@@ -9,6 +9,8 @@ mod documents;
 mod formatting;
 mod properties;
 mod refusals;
+mod resource_refusals;
+mod resources;
 mod secrets;
 mod stories;
 

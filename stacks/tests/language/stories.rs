@@ -271,9 +271,11 @@ fn a_policy_travels_as_canonical_bytes() {
     assert_eq!(Policy::from_bytes(&bytes).as_ref(), Ok(&compiled.policies[0]));
     let refused = |bytes: &[u8]| Policy::from_bytes(bytes).unwrap_err().to_string();
     let mut later = bytes.clone();
-    assert_eq!(later[1], 1, "the version");
-    later[1] = 2;
-    assert!(refused(&later).contains("version 2"), "{}", refused(&later));
+    assert_eq!(later[1], 2, "the version");
+    later[1] = 3;
+    assert!(refused(&later).contains("version 3"), "{}", refused(&later));
+    later[1] = 1;
+    assert!(refused(&later).contains("version 1"), "{}", refused(&later));
     assert!(refused(&bytes[..bytes.len() - 1]).contains("malformed"));
     assert!(refused(&[bytes.clone(), vec![0]].concat()).contains("not canonical"));
     let swap = |from: &str, to: &str| {
