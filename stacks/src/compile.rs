@@ -111,6 +111,7 @@ pub fn compile_single(path: &str, bytes: &[u8], templates: &SourceTree) -> (Opti
     let mut sink = Vec::new();
     let mut policy = None;
     if let Some(configcrate) = read::single(path, bytes, templates, &mut sink) {
+        compliance::check_tags(std::iter::once(&configcrate), &mut sink);
         let name = configcrate.name.clone();
         let by = "the command line".to_string();
         let site = name.site.clone();

@@ -200,6 +200,8 @@ pub(crate) struct Parsed {
     pub claims: BTreeMap<String, Vec<ClaimLine>>,
     /// The waivers of each `waivers.vgo`, by directory.
     pub waivers: BTreeMap<String, Vec<Waiver>>,
+    /// Tasks and workflows, by kind and name.
+    pub kept: BTreeMap<(&'static str, String), Site>,
     /// In the order in which they are tried (D15).
     pub blocks: Vec<MatchBlock>,
     /// Names that files which could not be read may have declared, with or without the ending: what is

@@ -29,6 +29,7 @@ rules! {
     FILE_EMPTY = "file-empty": "A .vgo file says something.";
     FILE_PLACE = "file-place": "Every kind of file has its place in the tree.";
     FILE_EXTENSION = "file-extension": "Configuration lies in .vgo files; others are not read.";
+    KEPT_ONLY = "kept-only": "Tasks and workflows travel with the tree, and nothing runs them yet.";
     LEGACY_LAYOUT = "legacy-layout": "The directories envoys/, roles/ and vars/ of old layouts are not read.";
     DIRECTORY_ENVIRONMENT = "directory-environment": "A directory named for an environment says less than it seems to.";
     YAML_SYNTAX = "yaml-syntax": "A file is one YAML 1.2 document.";

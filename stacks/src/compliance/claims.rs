@@ -8,8 +8,54 @@ use std::sync::Arc;
 use super::{Catalogue, Claim, Via, bundles, provisions};
 use crate::compose::ancestors;
 use crate::diagnostic::{Diagnostic, Site};
-use crate::parsed::{Name, Parsed};
+use crate::parsed::{Configcrate, Name, Parsed};
 use crate::rules;
+
+/// The two catalogues, read once for a tree.
+#[derive(Debug, Default)]
+struct Catalogues {
+    provisions: Catalogue,
+    bundles: Catalogue,
+}
+
+impl Catalogues {
+    /// Those that these configcrates need: none, if none has a tag.
+    fn of<'a>(mut crates: impl Iterator<Item = &'a Configcrate>) -> Catalogues {
+        if crates.any(|c| !c.compliance.provides.is_empty() || !c.compliance.bundle.is_empty()) {
+            return Catalogues { provisions: provisions(), bundles: bundles() };
+        }
+        Catalogues::default()
+    }
+
+    fn check(&self, found: &Configcrate, sink: &mut Vec<Diagnostic>) {
+        for tag in found.compliance.provides.iter().filter(|tag| self.provisions.get(&tag.value).is_none()) {
+            sink.push(unknown(tag, "provision", &self.provisions, ("bundle", &self.bundles)));
+        }
+        for tag in found.compliance.bundle.iter().filter(|tag| self.bundles.get(&tag.value).is_none()) {
+            sink.push(unknown(tag, "bundle", &self.bundles, ("provides", &self.provisions)));
+        }
+    }
+}
+
+/// A tag that its catalogue does not have: it claims nothing (B17).
+fn unknown(tag: &Name, of: &str, own: &Catalogue, other: (&str, &Catalogue)) -> Diagnostic {
+    let message = format!("the catalogue has no {of} {}", tag.value);
+    let diagnostic = Diagnostic::error(rules::COMPLIANCE_TAG_UNKNOWN, &tag.site, message);
+    if other.1.get(&tag.value).is_some() {
+        return diagnostic.help(format!("it is a tag of the other catalogue: name it under `{}:`", other.0));
+    }
+    let help = format!("`vigocli compliance {of}s` lists them; it claims nothing");
+    diagnostic.near(&tag.value, own.tags()).help(help)
+}
+
+/// Reports every tag that its catalogue does not have.
+pub(crate) fn check_tags<'a>(
+    crates: impl Iterator<Item = &'a Configcrate> + Clone,
+    sink: &mut Vec<Diagnostic>,
+) {
+    let catalogues = Catalogues::of(crates.clone());
+    crates.for_each(|found| catalogues.check(found, sink));
+}
 
 /// The claims of every configcrate and usercrate of a tree that has any, by name (B13, B14, B22).
 #[derive(Debug, Clone, Default)]
@@ -21,17 +67,15 @@ impl Claims {
     /// Attaches to each configcrate what its own tags and the compliance.vgo files above its file claim.
     pub fn of(parsed: &Parsed) -> Claims {
         let crates = parsed.configcrates.values();
-        let tagged =
-            crates.clone().any(|c| !c.compliance.provides.is_empty() || !c.compliance.bundle.is_empty());
-        let catalogues = if tagged { (provisions(), bundles()) } else { Default::default() };
+        let catalogues = Catalogues::of(crates.clone());
         let mut by_dir: BTreeMap<&str, Vec<Claim>> = BTreeMap::new();
         let mut by_name = BTreeMap::new();
         for found in crates {
             let dir = found.path.rsplit_once('/').map_or("", |(dir, _)| dir);
             let inherited = by_dir.entry(dir).or_insert_with(|| of_files(parsed, dir));
             let mut claims = inherited.clone();
-            of_tags(&found.compliance.provides, &catalogues.0, Via::Provision, &mut claims);
-            of_tags(&found.compliance.bundle, &catalogues.1, Via::Bundle, &mut claims);
+            of_tags(&found.compliance.provides, &catalogues.provisions, Via::Provision, &mut claims);
+            of_tags(&found.compliance.bundle, &catalogues.bundles, Via::Bundle, &mut claims);
             claims.sort();
             claims.dedup();
             if !claims.is_empty() {
@@ -78,8 +122,9 @@ fn of_tags(tags: &[Name], catalogue: &Catalogue, via: impl Fn(Arc<str>) -> Via, 
     }
 }
 
-/// Warns about files of claims and waivers that are for nothing.
+/// Reports tags that are not known, and warns about files of claims and waivers that are for nothing.
 pub(crate) fn review(parsed: &Parsed, sink: &mut Vec<Diagnostic>) {
+    check_tags(parsed.configcrates.values(), sink);
     let below = |dir: &str, path: &str| {
         dir.is_empty() || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
     };

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use catalogue::{Catalogue, Entry, bundles, provisions};
-pub(crate) use claims::{Claims, review, waivers};
+pub(crate) use claims::{Claims, check_tags, review, waivers};
 pub use day::Day;
 
 /// The frameworks that claims and waivers name, with what people call them.

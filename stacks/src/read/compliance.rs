@@ -3,9 +3,9 @@
 //! The two files are known by their names alone, so a key in the wrong file, or a file of the wrong name, would be
 //! passed over in silence: both are refused with the place where it belongs (D25).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compliance::{FRAMEWORKS, Waiver, bundles, is_framework, provisions};
+use crate::compliance::{FRAMEWORKS, Waiver, is_framework};
 use crate::diagnostic::{Diagnostic, Site};
 use crate::parsed::{ClaimLine, Name, Tags};
 use crate::rules;
@@ -37,12 +37,11 @@ impl Reader<'_> {
             }
             return Vec::new();
         };
-        let mut lines: Vec<ClaimLine> = Vec::new();
+        let (mut lines, mut seen) = (Vec::new(), BTreeSet::new());
         for (framework, site, value) in self.frameworks(frameworks, "compliance") {
             for item in self.list(value, "control ids") {
                 let Some(control) = self.control(item) else { continue };
-                let again =
-                    lines.iter().any(|l| l.framework == framework && l.control.value == control.value);
+                let again = !seen.insert((framework, control.value.clone()));
                 if lines.len() >= CONTROLS_MAX {
                     let message = format!("one file claims at most {CONTROLS_MAX} controls");
                     self.sink.push(Diagnostic::error(rules::POLICY_SIZE, site, message));
@@ -165,7 +164,7 @@ impl Reader<'_> {
         Some(text)
     }
 
-    /// The `compliance:` of a configcrate: tags of the catalogues (D5).
+    /// The `compliance:` of a configcrate: tags, not yet looked up (D5).
     pub(super) fn tags(&mut self, node: &Node) -> Tags {
         let Data::Map(entries) = &node.data else {
             let diagnostic = Diagnostic::error(rules::VALUE_KIND, &node.site, "`compliance:` is a map");
@@ -176,39 +175,12 @@ impl Reader<'_> {
         let mut tags = Tags::default();
         for entry in entries {
             match entry.key.as_str() {
-                "provides" => tags.provides = self.known_tags(&entry.value, "provision"),
-                "bundle" => tags.bundle = self.known_tags(&entry.value, "bundle"),
+                "provides" => tags.provides = self.names(&entry.value, "a provision"),
+                "bundle" => tags.bundle = self.names(&entry.value, "a bundle"),
                 key => self.sink.push(refused_key(key, &entry.key_site, &entry.value)),
             }
         }
         tags
-    }
-
-    /// Tags that their catalogue has; others are reported and claim nothing.
-    fn known_tags(&mut self, node: &Node, of: &str) -> Vec<Name> {
-        let (own, other, other_key) = if of == "bundle" {
-            (bundles(), provisions(), "provides")
-        } else {
-            (provisions(), bundles(), "bundle")
-        };
-        let mut known: Vec<Name> = Vec::new();
-        for tag in self.names(node, &format!("a {of}")) {
-            if own.get(&tag.value).is_some() {
-                if !known.iter().any(|k| k.value == tag.value) {
-                    known.push(tag);
-                }
-                continue;
-            }
-            let message = format!("the catalogue has no {of} {}", tag.value);
-            let diagnostic = Diagnostic::error(rules::COMPLIANCE_TAG_UNKNOWN, &tag.site, message);
-            self.sink.push(if other.get(&tag.value).is_some() {
-                diagnostic.help(format!("it is a tag of the other catalogue: name it under `{other_key}:`"))
-            } else {
-                let help = format!("`vigocli compliance {of}s` lists them; it claims nothing");
-                diagnostic.near(&tag.value, own.tags()).help(help)
-            });
-        }
-        known
     }
 
     /// Reports `waivers:` and `compliance:` at the top of a file that may not have them. True if the file holds

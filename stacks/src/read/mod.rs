@@ -66,6 +66,32 @@ fn stem_of(path: &str) -> &str {
 }
 
 impl Reader<'_> {
+    /// A file of `tasks/` or `workflows/`: it travels with the tree, and nothing runs it yet.
+    fn kept(&mut self, node: &yaml::Node, kind: &str) -> Option<crate::parsed::Name> {
+        let yaml::Data::Map(entries) = &node.data else {
+            let message = format!("a {kind} is a map");
+            let diagnostic = Diagnostic::error(rules::VALUE_KIND, &node.site, message);
+            self.sink.push(diagnostic.found(&node.shown()).expected("the key name, and what it does"));
+            return None;
+        };
+        let Some(entry) = entries.iter().find(|e| e.key == "name") else {
+            self.missing(
+                &node.site,
+                &format!("a {kind}"),
+                "name",
+                "it is the name by which it will be asked for",
+            );
+            return None;
+        };
+        let message =
+            format!("{kind}s are kept and published, but this version neither checks nor runs them");
+        let help = format!(
+            "only `name:` and the form of the file are checked; run it another way until {kind}s come"
+        );
+        self.sink.push(Diagnostic::warning(rules::KEPT_ONLY, &entry.key_site, message).help(help));
+        self.name(&entry.value, &format!("a {kind}"))
+    }
+
     /// Reads what one file says into `parsed`.
     fn file(&mut self, node: &yaml::Node, place: Place, stem: String, parsed: &mut Parsed) {
         match place {
@@ -101,6 +127,15 @@ impl Reader<'_> {
             }
             Place::Waivers(dir) => {
                 parsed.waivers.insert(dir, self.waivers(node));
+            }
+            Place::Kept(kind) => {
+                if let Some(name) = self.kept(node, kind)
+                    && let Some(first) = parsed.kept.insert((kind, name.value.clone()), name.site.clone())
+                {
+                    let message = format!("the {kind} {} is declared twice", name.value);
+                    let help = format!("the first is at {first}; rename one");
+                    self.sink.push(Diagnostic::error(rules::NAME_TAKEN, &name.site, message).help(help));
+                }
             }
             Place::Hostcrate(dir) => {
                 let found = self.hostcrate(node, &dir);

@@ -26,6 +26,8 @@ pub(super) enum Place {
     Claims(String),
     Waivers(String),
     Hostcrate(String),
+    /// A definition that is kept, and that nothing runs yet: of a `task` or a `workflow`.
+    Kept(&'static str),
 }
 
 /// What the file at `path` is; `None` if it is not read, with a diagnostic where that needs one.
@@ -49,6 +51,11 @@ pub(super) fn place_of(path: &Arc<str>, sink: &mut Vec<Diagnostic>) -> Option<Pl
         sink.push(Diagnostic::error(rule, &Site::start(path), message).help(help));
         return None;
     }
+    match parts.first().copied() {
+        Some("tasks") => return Some(Place::Kept("task")),
+        Some("workflows") => return Some(Place::Kept("workflow")),
+        _ => {}
+    }
     let library = parts.first() == Some(&"configcrates") || parts.contains(&"usercrates");
     Some(match file {
         "compliance.vgo" => Place::Claims(dir.to_string()),
@@ -66,10 +73,6 @@ pub(super) fn place_of(path: &Arc<str>, sink: &mut Vec<Diagnostic>) -> Option<Pl
 fn misplaced(parts: &[&str], file: &str) -> Option<(&'static str, String, String)> {
     let place = |message: &str, help: String| Some((rules::FILE_PLACE, message.to_string(), help));
     match parts.first().copied() {
-        Some(dir @ ("tasks" | "workflows")) => {
-            let message = format!("a file of {dir}/ is part of the language but not of this version");
-            return Some((rules::NOT_IN_THIS_VERSION, message, "move the file out of the tree".into()));
-        }
         Some(dir @ ("envoys" | "roles" | "vars")) => {
             let by_hand = match dir {
                 "envoys" => "hostcrates lie beside roles.vgo or in directories of your own",

@@ -176,3 +176,36 @@ fn an_unknown_tag_claims_nothing() {
     assert!(none.is_none());
     assert!(said(&diagnostics).contains("did you mean `time-sync`?"), "{}", said(&diagnostics));
 }
+
+/// B17: one configcrate without a fleet is held to the catalogues too, and `compliance:` is no hindrance there.
+#[test]
+fn a_single_configcrate_is_held_to_the_catalogues() {
+    let single = |tag: &str| {
+        let text = format!(
+            "name: a\ncompliance: {{provides: [{tag}]}}\nresources: [{{name: r, type: exec, command: x}}]\n"
+        );
+        vigo_stacks::compile_single("a.vgo", text.as_bytes(), &vigo_stacks::SourceTree::new())
+    };
+    assert!(single("time-sync").0.is_some());
+    let (none, diagnostics) = single("time");
+    assert!(none.is_none() && said(&diagnostics).contains("compliance-tag-unknown"));
+}
+
+/// Many tagged configcrates do not cost a reading of the catalogues each.
+#[test]
+fn a_thousand_tagged_configcrates_are_cheap() {
+    let crates: String = (0..1_000)
+        .map(|i| {
+            format!(
+                "=== configcrates/c{i}.vgo\nname: c{i}\ncompliance: {{provides: [time-sync, ssh-hardening], bundle: [cis-ubuntu-access]}}\nresources: [{{name: r, type: exec, command: x}}]\n"
+            )
+        })
+        .collect();
+    let source = tree(&(crates + "=== s/h.vgo\nenvoys: []\n"));
+    let begun = std::time::Instant::now();
+    let (compiled, _) = vigo_stacks::compile(&source);
+    let took = begun.elapsed();
+    assert_eq!(compiled.unwrap().claims.len(), 1_000);
+    assert!(took.as_secs() < 10, "{took:?}");
+    println!("{took:?}");
+}

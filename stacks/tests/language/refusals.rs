@@ -207,7 +207,10 @@ fn users_and_cron_jobs() {
 #[test]
 fn places() {
     let out = group(&[
-        beside("tasks and workflows", "=== tasks/x.vgo\nname: x\n=== workflows/y.vgo\nname: y\n"),
+        beside(
+            "tasks and workflows",
+            "=== tasks/x.vgo\nname: x\n=== tasks/deep/z.vgo\nname: x\n=== workflows/y.vgo\nname: x\n=== tasks/n.vgo\nsteps: []\n=== workflows/l.vgo\n- a\n",
+        ),
         beside(
             "legacy layout",
             "=== envoys/x.vgo\nenvoys: []\n=== roles/y.vgo\nname: y\n=== vars/z.vgo\nx: 1\n",
