@@ -3,12 +3,10 @@
 //! The same resources, each in the state that takes back what it made, in the reverse of their order. It never
 //! guesses an inverse: what has none is refused where the mention stands, with the resource and its type.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Site};
-use crate::parsed::{Condition, Configcrate, Name, Resource};
+use crate::parsed::{Condition, Configcrate, Resource};
 use crate::rules;
 use crate::schema::Reversal;
 use crate::setting::Setting;
@@ -42,33 +40,12 @@ pub(crate) fn refusals(found: &Configcrate, site: &Site, sink: &mut Vec<Diagnost
     }
 }
 
-/// The configcrate as it is where it is absent. Resources stand in reverse order, what depended on another is taken
-/// back before it, and nothing triggers anything.
+/// The configcrate as it is where it is absent: resources in reverse order, each taken back, and nothing triggers
+/// anything. References stay as they are written; the edges that follow from them are turned round when they are
+/// resolved.
 pub(crate) fn retracted(found: &Configcrate) -> Configcrate {
-    let place: BTreeMap<&str, usize> =
-        found.resources.iter().enumerate().map(|(i, r)| (r.name.value.as_str(), i)).collect();
-    let beside = |name: &Name| {
-        let own = match name.value.split_once('/') {
-            Some((configcrate, resource)) => (configcrate == found.name.value).then_some(resource),
-            None => Some(name.value.as_str()),
-        };
-        own.and_then(|own| place.get(own)).copied()
-    };
-    // For each resource, those that must be taken back before it.
-    let mut first: Vec<Vec<Name>> = vec![Vec::new(); found.resources.len()];
-    let mut ordered: Vec<Vec<Name>> = vec![Vec::new(); found.resources.len()];
-    for resource in &found.resources {
-        for on in resource.depends_on.iter().filter_map(beside) {
-            first[on].push(resource.name.clone());
-        }
-    }
-    for (at, resource) in found.resources.iter().enumerate() {
-        for then in resource.before.iter().filter_map(beside) {
-            ordered[then].push(found.resources[at].name.clone());
-        }
-    }
     let mut resources: Vec<Resource> = Vec::with_capacity(found.resources.len());
-    for (at, resource) in found.resources.iter().enumerate().rev() {
+    for resource in found.resources.iter().rev() {
         let mut back = resource.clone();
         match resource.kind.reversal {
             Reversal::State(state, beside) => {
@@ -88,10 +65,9 @@ pub(crate) fn retracted(found: &Configcrate) -> Configcrate {
             Reversal::None => {}
         }
         back.when = resource.when.as_ref().and_then(untriggered);
-        back.depends_on = std::mem::take(&mut first[at]);
-        back.before = std::mem::take(&mut ordered[at]);
         back.notify.clear();
         back.subscribes.clear();
+        back.watch_secret.clear();
         resources.push(back);
     }
     Configcrate { resources, ..found.clone() }

@@ -24,6 +24,10 @@ enum Found {
 impl Assembler<'_, '_> {
     pub(super) fn edges(&mut self) {
         for at in 0..self.steps.len() {
+            if self.crates[self.steps[at].of].absent {
+                self.turned_edges(at);
+                continue;
+            }
             for name in self.steps[at].resource.depends_on.clone() {
                 for on in self.steps_of(at, &name, "depends_on") {
                     self.depends_on[at].insert(on);
@@ -61,6 +65,26 @@ impl Assembler<'_, '_> {
                 }
             }
         }
+    }
+
+    /// The edges of a step that is retracted: what it depends on is taken back once it is itself. What stays, or is
+    /// not there, does not matter to it; the present form of its configcrate is checked elsewhere.
+    fn turned_edges(&mut self, at: usize) {
+        let own = self.steps[at].of;
+        let resource = &self.steps[at].resource;
+        let meant = |name: &Name| {
+            let steps = self.named(own, &name.value);
+            let single = steps.len() == 1 || steps.first().is_some_and(|s| self.steps[*s].of == own);
+            let retracted = steps.into_iter().filter(|s| single && self.crates[self.steps[*s].of].absent);
+            retracted.collect::<Vec<_>>()
+        };
+        let on: Vec<usize> = resource.depends_on.iter().flat_map(meant).collect();
+        let then: Vec<usize> = resource.before.iter().flat_map(meant).collect();
+        for other in on {
+            self.depends_on[other].insert(at);
+            self.ordered.push((at, other));
+        }
+        self.ordered.extend(then.into_iter().map(|other| (other, at)));
     }
 
     /// One configcrate after another; what is retracted goes after those that need it.
@@ -106,13 +130,11 @@ impl Assembler<'_, '_> {
     fn find(&mut self, at: usize, name: &Name, key: &str) -> Found {
         let own = self.steps[at].of;
         let text = name.value.as_str();
-        let named = match text.split_once('/') {
-            Some((configcrate, resource)) => self.qualified(own, configcrate, resource),
-            None => match self.within(own, text) {
-                beside if !beside.is_empty() => return self.reached(own, beside, name, key),
-                _ => self.by_name.get(text).cloned().unwrap_or_default(),
-            },
-        };
+        let named = self.named(own, text);
+        // Copies of one resource beside it are meant together.
+        if named.len() > 1 && !text.contains('/') && named.iter().all(|s| self.steps[*s].of == own) {
+            return self.reached(own, named, name, key);
+        }
         match (named.as_slice(), self.crates_named(text)) {
             ([_], _) => self.reached(own, named, name, key),
             ([], all) if !all.is_empty() && matches!(key, "notify" | "subscribes") => {
@@ -135,6 +157,17 @@ impl Assembler<'_, '_> {
                 self.ambiguous(name, &many);
                 Found::Nothing
             }
+        }
+    }
+
+    /// The steps that a name in the configcrate `own` could mean: those beside it, else those elsewhere.
+    fn named(&self, own: usize, text: &str) -> Vec<usize> {
+        if let Some((configcrate, resource)) = text.split_once('/') {
+            return self.qualified(own, configcrate, resource);
+        }
+        match self.within(own, text) {
+            beside if !beside.is_empty() => beside,
+            _ => self.by_name.get(text).cloned().unwrap_or_default(),
         }
     }
 

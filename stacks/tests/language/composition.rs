@@ -265,6 +265,60 @@ fn a_retracted_configcrate_goes_after_those_that_need_it() {
     assert_eq!(*ids(&plan(&compiled, "here")).last().unwrap(), "app/run");
 }
 
+/// F34, G12, G20: copies and instances are taken back too, in the reverse of what each says by any of its names.
+#[test]
+fn copies_and_instances_are_retracted() {
+    let text = "=== configcrates/vhost.vgo\nname: vhost\nvars: {dirs: [a, b]}\nresources:\n\
+        \x20 - {name: \"dir-{{ .Item }}\", type: directory, target_path: \"/srv/{{ .Item }}\", foreach: dirs, depends_on: [site]}\n\
+        \x20 - {name: site, type: file, target_path: \"/etc/{{ .Each.name }}\"}\n\
+        \x20 - {name: tool, type: exec, command: up, on_revert: down, depends_on: [dir-b], before: [host]}\n\
+        \x20 - {name: host, type: hostname, hostname: x}\n\
+        === s/h.vgo\nenvoys:\n  - match: \"*\"\n    vars: {sites: [{name: one}, {name: two}]}\n    configcrates: [{name: vhost, foreach: sites, key: name, state: absent}]\n";
+    let plan = plan(&compiled(text), "x");
+    let one: Vec<_> = ids(&plan).into_iter().filter(|id| id.starts_with("vhost[one]/")).collect();
+    assert_eq!(
+        one,
+        [
+            "vhost[one]/host[one]",
+            "vhost[one]/tool[one]",
+            "vhost[one]/dir-a[one]",
+            "vhost[one]/dir-b[one]",
+            "vhost[one]/site[one]"
+        ]
+    );
+    assert_eq!(plan.steps.len(), 10);
+    let step = |id: &str| plan.steps.iter().find(|s| s.id == id).unwrap();
+    assert_eq!(step("vhost[two]/tool[two]").revert, Some(vigo_stacks::plan::Revert::Command("down".into())));
+    assert_eq!(step("vhost[two]/host[two]").revert, Some(vigo_stacks::plan::Revert::Snapshot));
+    assert_eq!(step("vhost[two]/dir-a[two]").attributes["state"], json!("absent"));
+    let on = step("vhost[one]/site[one]").depends_on.iter().map(|i| plan.steps[*i].id.as_str());
+    assert_eq!(on.collect::<Vec<_>>(), ["vhost[one]/dir-a[one]", "vhost[one]/dir-b[one]"]);
+}
+
+/// F34: what a retracted configcrate depended on elsewhere goes after it if it goes too, and does not matter if not.
+#[test]
+fn a_retracted_step_is_held_up_by_nothing_that_stays() {
+    let file = |name: &str, on: &str| {
+        format!(
+            "=== configcrates/{name}.vgo\nname: {name}\nresources:\n  - {{name: {name}-file, type: file, target_path: /{name}, depends_on: [{on}]}}\n"
+        )
+    };
+    let text = file("base", "")
+        + &file("app", "base/base-file")
+        + "=== s/h.vgo\nenvoys:\n"
+        + "  - {match: both, configcrates: [{name: base, state: absent}, {name: app, state: absent}]}\n"
+        + "  - {match: app, configcrates: [base, {name: app, state: absent}]}\n"
+        + "  - {match: alone, configcrates: [{name: app, state: absent}]}\n";
+    let compiled = compiled(&text);
+    let both = plan(&compiled, "both");
+    assert_eq!(ids(&both), ["app/app-file", "base/base-file"]);
+    assert_eq!(both.steps[1].depends_on, [0]);
+    let app = plan(&compiled, "app");
+    assert_eq!(ids(&app), ["base/base-file", "app/app-file"]);
+    assert!(app.steps[1].depends_on.is_empty());
+    assert_eq!(ids(&plan(&compiled, "alone")), ["app/app-file"]);
+}
+
 /// B23, F18, F21, F35: where each configcrate, variable, tag, control and waiver comes from, and what overrode what.
 #[test]
 fn a_trace_says_where_everything_comes_from() {
