@@ -75,6 +75,25 @@ fn trace_and_tree_of_the_demo() {
     assert_eq!(tree["directories"][0]["name"], "office");
 }
 
+/// B16, B18, B19: the catalogues are listed and shown, for people and as data, and a slip is answered.
+#[test]
+fn the_catalogues_of_compliance_are_shown() {
+    let room = Room::new();
+    let listed = room.cli("compliance provisions").good();
+    assert!(listed.starts_with("PROVISION") && listed.contains("\ntime-sync "), "{listed}");
+    let json = room.cli("compliance bundles --json").json();
+    let names: Vec<_> = json.as_array().unwrap().iter().map(|b| b["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"cis-ubuntu-access") && names.len() >= 10, "{names:?}");
+    let shown = room.cli("compliance provisions --show time-sync").good();
+    assert!(shown.contains("  pci-dss: 10.6.1, 10.6.2, 10.6.3\n"), "{shown}");
+    let json = room.cli("compliance provisions --show ssh-hardening --json").json();
+    assert!(json["controls"]["nist-800-53"].as_array().unwrap().contains(&"AC-17".into()), "{json}");
+    let mut said = room.cli("compliance provisions --show time-sink").bad(4);
+    said += &room.cli("compliance provisions --show cis-ubuntu-access").bad(4);
+    said += &room.cli("compliance bundles --show nothing-like-it").bad(4);
+    insta::assert_snapshot!(said);
+}
+
 /// A tree that is right, one file of which is replaced.
 fn publish(path: &str, text: &str) -> String {
     let room = Room::new();

@@ -25,6 +25,8 @@ pub enum BadAttribute {
     Shape { name: &'static str, found: String, why: String, expected: &'static str },
     #[error("`{name}`: {source}")]
     Path { name: &'static str, source: BadPath },
+    #[error("this version of vigo cannot do what `{name}` asks for: nothing was changed")]
+    Later { name: &'static str },
     #[error("`{}` is not an attribute of this type{}", escaped(name), hint(nearest))]
     Unknown { name: String, nearest: Option<String> },
 }
@@ -45,6 +47,14 @@ impl<'a> Attributes<'a> {
     fn get(&mut self, name: &'static str) -> Option<&'a Value> {
         self.asked.insert(name);
         self.values.get(name).filter(|v| !v.is_null())
+    }
+
+    /// Refuses an attribute of the language that no executor of this version carries out.
+    ///
+    /// # Errors
+    /// [`BadAttribute::Later`] when it is given.
+    pub fn later(&mut self, name: &'static str) -> Result<(), BadAttribute> {
+        self.get(name).map_or(Ok(()), |_| Err(BadAttribute::Later { name }))
     }
 
     /// A text; a number or truth value is taken as it is written.

@@ -23,7 +23,7 @@ use crate::change::{Change, Limits, Trouble, Turn, apply, brief};
 use crate::host::Host;
 use crate::pending::{Cause, Pending, Triggers, well};
 use crate::probe::HostProbe;
-use crate::types::Resource;
+use crate::types::{BadResource, Resource};
 
 /// Characters of a message in a report.
 const MESSAGE_CHARS: usize = 1000;
@@ -178,6 +178,9 @@ impl Run<'_> {
         let limits = Limits { deadline, stop: Arc::clone(&self.options.stop) };
         if let Some(skipped) = self.unmet(step, host, &limits)? {
             return Ok(skipped);
+        }
+        if step.revert.is_some() {
+            return Err(Trouble::Declared(BadResource::NoRevert));
         }
         let attributes = rendered(step, self.traits)?;
         let resource = Resource::parse(&step.kind, &attributes).map_err(Trouble::Declared)?;

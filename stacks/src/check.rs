@@ -5,9 +5,13 @@
 
 use vigo_base::target::glob_matches;
 
+use crate::absent;
+use crate::compliance;
 use crate::diagnostic::{Diagnostic, Site};
 use crate::parsed::{MatchBlock, Name, Parsed, Ref};
 use crate::rules;
+
+mod crates;
 
 /// Match blocks up to which every pair is compared.
 const PAIRS_MAX: usize = 1_000;
@@ -16,7 +20,10 @@ const PAIRS_MAX: usize = 1_000;
 pub(crate) fn check(parsed: &Parsed, sink: &mut Vec<Diagnostic>) {
     let mut checker = Checker { parsed, sink };
     for role in parsed.roles.values() {
-        checker.configcrates(&role.configcrates);
+        checker.members(&role.configcrates, &role.usercrates);
+        for case in &role.cases {
+            checker.members(&case.configcrates, &case.usercrates);
+        }
         for include in &role.includes {
             checker.include(include, &role.name);
         }
@@ -25,20 +32,26 @@ pub(crate) fn check(parsed: &Parsed, sink: &mut Vec<Diagnostic>) {
         }
     }
     for common in parsed.commons.values() {
-        checker.configcrates(&common.configcrates);
+        checker.members(&common.configcrates, &common.usercrates);
         checker.roles(&common.roles);
         checker.exclusions(&common.exclude);
     }
+    for environment in parsed.environments.values().flat_map(|of_file| of_file.values()) {
+        checker.members(&environment.configcrates, &environment.usercrates);
+        checker.exclusions(&environment.exclude);
+    }
     for block in &parsed.blocks {
-        checker.configcrates(&block.configcrates);
+        checker.members(&block.configcrates, &block.usercrates);
         checker.roles(&block.roles);
         checker.exclusions(&block.exclude);
     }
     for configcrate in parsed.configcrates.values() {
         for name in configcrate.depends_on.iter().chain(&configcrate.before) {
-            checker.configcrate(name);
+            checker.ordered(name);
         }
     }
+    crates::check(parsed, checker.sink);
+    compliance::review(parsed, checker.sink);
     if let (Some(common), Some(block)) =
         (parsed.commons.get(""), parsed.blocks.iter().find(|b| b.dir.is_empty()))
     {
@@ -55,28 +68,64 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn configcrate(&mut self, name: &Name) {
-        if self.parsed.configcrates.contains_key(&name.value) || self.parsed.lost.contains(&name.value) {
+    /// A mention of a configcrate, or of a usercrate, under `key`.
+    fn member(&mut self, name: &Name, user: bool, key: &str) {
+        if self.parsed.lost.contains(&name.value) || self.parsed.library(&name.value, user).is_some() {
             return;
         }
-        let diagnostic = if self.parsed.roles.contains_key(&name.value) {
-            let message = format!("{} is a role, not a configcrate", name.value);
-            Diagnostic::error(rules::CONFIGCRATE_UNKNOWN, &name.site, message).help("name it under `roles:`")
+        let (own, other) = if user { ("usercrate", "configcrate") } else { ("configcrate", "usercrate") };
+        let rule = if user { rules::USERCRATE_UNKNOWN } else { rules::CONFIGCRATE_UNKNOWN };
+        let diagnostic = if let Some(found) = self.parsed.configcrates.get(&name.value) {
+            let message = format!(
+                "`{key}:` references \"{}\" — that name is a {other} defined at {}",
+                name.value, found.path
+            );
+            let help = if key == "exclude_configcrates" {
+                "a usercrate applies only where it is included: take it out there".to_string()
+            } else {
+                format!("use `{other}s:` instead of `{key}:`")
+            };
+            Diagnostic::error(rules::REFERENCE_KIND, &name.site, message).help(help)
+        } else if self.parsed.roles.contains_key(&name.value) {
+            let message = format!("{} is a role, not a {own}", name.value);
+            Diagnostic::error(rule, &name.site, message).help("name it under `roles:`")
         } else {
-            let message = format!("there is no configcrate {}", name.value);
-            Diagnostic::error(rules::CONFIGCRATE_UNKNOWN, &name.site, message)
-                .near(&name.value, self.parsed.configcrates.keys().map(String::as_str))
-                .help("configcrates are the .vgo files below configcrates/, by their `name:`")
+            let known = self.parsed.configcrates.values().filter(|c| c.user == user);
+            let help = if user {
+                "usercrates are the .vgo files below a usercrates/, by their `name:` or their file's name"
+            } else {
+                "configcrates are the .vgo files below configcrates/, by their `name:`"
+            };
+            Diagnostic::error(rule, &name.site, format!("there is no {own} {}", name.value))
+                .near(&name.value, known.map(|c| c.name.value.as_str()))
+                .help(help)
         };
         self.sink.push(diagnostic);
     }
 
-    fn configcrates(&mut self, refs: &[Ref]) {
-        refs.iter().for_each(|r| self.configcrate(&r.name));
+    fn members(&mut self, configcrates: &[Ref], usercrates: &[Ref]) {
+        for mention in configcrates {
+            self.member(&mention.name, false, "configcrates");
+            if let Some(state) = mention.absent.as_ref().filter(|state| state.value)
+                && let Some(found) = self.parsed.library(&mention.name.value, false)
+            {
+                absent::refusals(found, &state.site, self.sink);
+            }
+        }
+        for mention in usercrates {
+            self.member(&mention.name, true, "usercrates");
+        }
     }
 
     fn exclusions(&mut self, names: &[Name]) {
-        names.iter().for_each(|name| self.configcrate(name));
+        names.iter().for_each(|name| self.member(name, false, "exclude_configcrates"));
+    }
+
+    /// `depends_on` and `before` of whole configcrates: either kind may be ordered.
+    fn ordered(&mut self, name: &Name) {
+        if !self.parsed.configcrates.contains_key(&name.value) {
+            self.member(name, false, "configcrates");
+        }
     }
 
     fn roles(&mut self, refs: &[Ref]) {
@@ -110,7 +159,11 @@ impl Checker<'_> {
     fn include(&mut self, include: &Name, by: &Name) {
         self.role(include);
         let Some(inner) = self.parsed.roles.get(&include.value) else { return };
-        if !inner.includes.is_empty() {
+        if include.value == by.value {
+            let message = format!("{} includes itself", by.value);
+            let diagnostic = Diagnostic::error(rules::ROLE_INCLUDES, &include.site, message);
+            self.sink.push(diagnostic.help("remove it"));
+        } else if !inner.includes.is_empty() {
             let message = format!("{} includes {}, which has includes itself", by.value, include.value);
             let help = "includes go one level deep: include those roles here as well, and remove them there";
             self.sink.push(Diagnostic::error(rules::ROLE_INCLUDES, &include.site, message).help(help));

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::assemble::{Library, Subject, assemble};
 use crate::check;
-use crate::compose::{self, Composed, Composition, Mention};
+use crate::compliance::{self, Claim, Claims, Waiver};
+use crate::compose::{self, Composed, Composition, Mention, Rank};
 use crate::diagnostic::{Diagnostic, any_error, finish};
 use crate::parsed::Parsed;
 use crate::policy::Policy;
@@ -16,14 +17,14 @@ use crate::read;
 use crate::source::SourceTree;
 
 /// What a tree means.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Compiled {
     /// The policies; blocks that mean the same share one.
     pub policies: Vec<Policy>,
     /// The match blocks, in the order in which they are tried.
     pub routes: Vec<Route>,
-    /// The files of `.live`, by path.
-    pub live: BTreeMap<String, Vec<u8>>,
+    /// What each configcrate and usercrate claims, by its name; those that claim nothing are not there.
+    pub claims: BTreeMap<String, Vec<Claim>>,
 }
 
 /// One match block of the route table.
@@ -33,6 +34,15 @@ pub struct Route {
     pub pattern: String,
     /// The tags it gives.
     pub tags: Vec<String>,
+    /// The environment it declares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// The configcrates that are retracted on its hosts: they claim nothing there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retracted: Vec<String>,
+    /// What is waived for its hosts; those that have run out are among them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<Waiver>,
     /// Index of its policy.
     pub policy: usize,
     /// Where it stands: `path:line`.
@@ -51,7 +61,8 @@ pub fn compile(tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
     let mut sink = Vec::new();
     let parsed = read::tree(tree, &mut sink);
     check::check(&parsed, &mut sink);
-    let library = Library::new(&parsed.configcrates);
+    let retracted = parsed.mentions().filter(|m| m.is_absent()).map(|m| m.name.value.as_str());
+    let library = Library::new(&parsed.configcrates, tree).retract(retracted);
     let mut policies: Vec<Policy> = Vec::new();
     let mut known: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
     let mut routes = Vec::new();
@@ -68,7 +79,10 @@ pub fn compile(tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
         }
         routes.push(Route {
             pattern: block.pattern.value.clone(),
-            tags: block.tags.clone(),
+            tags: block.tags.iter().map(|tag| tag.value.clone()).collect(),
+            environment: block.environment.as_ref().map(|name| name.value.clone()),
+            retracted: composition.retracted().map(str::to_string).collect(),
+            waivers: compliance::waivers(&parsed, &block.dir).cloned().collect(),
             policy: index,
             origin: format!("{}:{}", block.pattern.site.path, block.pattern.site.line),
         });
@@ -78,16 +92,15 @@ pub fn compile(tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
     if any_error(&diagnostics) {
         return (None, diagnostics);
     }
-    let live = tree.iter().filter(|(path, _)| !path.split('/').any(|p| p.starts_with('.')));
-    let live = live.map(|(path, bytes)| (path.to_string(), bytes.to_vec())).collect();
-    (Some(Compiled { policies, routes, live }), diagnostics)
+    let claims = Claims::of(&parsed).into_map();
+    (Some(Compiled { policies, routes, claims }), diagnostics)
 }
 
 /// Every configcrate is checked on its own too: those that no host has, and those whose block has mistakes.
 fn check_unassigned(parsed: &Parsed, library: &Library<'_>, sink: &mut Vec<Diagnostic>) {
     for name in parsed.configcrates.keys() {
         let composed = Composed { name: name.clone(), mentions: Vec::new() };
-        let composition = Composition { configcrates: vec![composed], ..Composition::default() };
+        let composition = Composition::of(composed);
         assemble(&Subject { library, composition: &composition, pattern: None }, sink);
     }
 }
@@ -98,12 +111,15 @@ pub fn compile_single(path: &str, bytes: &[u8], templates: &SourceTree) -> (Opti
     let mut sink = Vec::new();
     let mut policy = None;
     if let Some(configcrate) = read::single(path, bytes, templates, &mut sink) {
+        compliance::check_tags(std::iter::once(&configcrate), &mut sink);
         let name = configcrate.name.clone();
-        let mention = Mention { by: "the command line".into(), site: name.site.clone(), when: None };
+        let by = "the command line".to_string();
+        let site = name.site.clone();
+        let mention = Mention { by, rank: Rank::Block, site, when: None, absent: false, foreach: None };
         let composed = Composed { name: name.value.clone(), mentions: vec![mention] };
-        let composition = Composition { configcrates: vec![composed], ..Composition::default() };
+        let composition = Composition::of(composed);
         let library = BTreeMap::from([(name.value, configcrate)]);
-        let library = Library::new(&library);
+        let library = Library::new(&library, templates);
         policy = assemble(
             &Subject { library: &library, composition: &composition, pattern: Some("this machine") },
             &mut sink,

@@ -47,13 +47,19 @@
 //! pass over a key, a file or a name in silence. What the reference of the language has and this version lacks
 //! is an error that says so. Compiling is a function of the tree's content.
 
+mod absent;
 mod assemble;
 mod check;
 mod compile;
+pub mod compliance;
 mod compose;
+mod conditional;
 pub mod diagnostic;
+mod expand;
 mod fancy;
+pub mod format;
 mod order;
+pub mod outline;
 mod parsed;
 pub mod plan;
 pub mod policy;
@@ -62,6 +68,8 @@ pub mod report;
 mod resolve;
 pub mod rules;
 pub mod schema;
+pub mod secrets;
+mod setting;
 pub mod source;
 pub mod template;
 pub mod trace;
@@ -73,8 +81,9 @@ mod yaml;
 pub use compile::{Compiled, Route, compile, compile_single};
 pub use diagnostic::{Diagnostic, Severity, any_error};
 pub use fancy::render_fancy;
+pub use outline::{Directory, tree};
 pub use plan::{Plan, Step};
 pub use policy::{BadPolicy, Policy};
 pub use resolve::{Facts, Problem, resolve};
 pub use source::{BadTree, SourceTree};
-pub use trace::{Directory, Trace, trace, tree};
+pub use trace::{Trace, trace};

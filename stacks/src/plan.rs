@@ -44,4 +44,17 @@ pub struct Step {
     pub triggers: Vec<usize>,
     /// How long it may take, in seconds.
     pub timeout: u64,
+    /// What it did is to be undone: by the inner command, or by the value that was found first.
+    pub revert: Option<Revert>,
+    /// Paths of secrets whose rotation triggers it.
+    pub watch_secret: Vec<String>,
+}
+
+/// How a step undoes what it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revert {
+    /// The value that was found first is set again.
+    Snapshot,
+    /// This command runs, by the shell or where the step's own command runs; it may hold templates.
+    Command(String),
 }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::plan::{Plan, Step};
-use crate::policy::Policy;
+use crate::plan::{Plan, Revert, Step};
+use crate::policy::{Policy, PolicyStep};
+use crate::setting::Machine;
 use crate::when::{Expr, Scope, simplify};
 
 /// What is known of the envoy that resolves.
@@ -40,15 +41,21 @@ pub struct Problem {
 /// Every step that refers to what is not there; a policy from [`crate::compile`] or [`Policy::from_bytes`] has
 /// none.
 pub fn resolve(policy: &Policy, facts: &Facts) -> Result<Plan, Vec<Problem>> {
-    let scopes: Vec<Arc<BTreeMap<String, Value>>> = policy
-        .configcrates
-        .iter()
-        .map(|c| {
-            let mut vars = c.vars.clone();
-            vars.extend(policy.vars.iter().map(|(k, v)| (k.clone(), v.clone())));
-            Arc::new(vars)
-        })
-        .collect();
+    let scopes: Vec<Arc<BTreeMap<String, Value>>> =
+        policy
+            .configcrates
+            .iter()
+            .map(|c| {
+                let mut vars = c.vars.clone();
+                // What a machine does not report is unknown, and stays so in a condition.
+                vars.extend(c.tests.iter().map(|(name, test)| {
+                    (name.clone(), test.on(&facts.traits).map_or(Value::Null, Value::Bool))
+                }));
+                vars.extend(policy.vars.iter().map(|(k, v)| (k.clone(), v.clone())));
+                Arc::new(vars)
+            })
+            .collect();
+    let machine = Machine::new(&facts.name, &facts.tags, &facts.traits);
     let mut problems = Vec::new();
     let mut kept: Vec<Option<usize>> = Vec::with_capacity(policy.steps.len());
     let mut plan = Plan::default();
@@ -66,19 +73,33 @@ pub fn resolve(policy: &Policy, facts: &Facts) -> Result<Plan, Vec<Problem>> {
             kept.push(None);
             continue;
         }
+        let attributes = match attributes(step, vars, facts, &machine) {
+            Ok(Some(attributes)) => attributes,
+            Ok(None) => {
+                kept.push(None);
+                continue;
+            }
+            Err(message) => {
+                problems.push(Problem { step: policy.id(step), message });
+                kept.push(None);
+                continue;
+            }
+        };
         kept.push(Some(plan.steps.len()));
         plan.steps.push(Step {
             id: policy.id(step),
             configcrate: configcrate.name.clone(),
             name: step.name.clone(),
             kind: step.kind.clone(),
-            attributes: step.attributes.clone(),
+            attributes,
             vars: Arc::clone(vars),
             when: when.filter(|w| *w != Expr::Literal(true)),
             only_when_triggered,
             depends_on: Vec::new(),
             triggers: Vec::new(),
             timeout: step.timeout,
+            revert: step.revert.then(|| step.on_revert.clone().map_or(Revert::Snapshot, Revert::Command)),
+            watch_secret: step.watch_secret.clone(),
         });
     }
     // Indices are translated once all places are known: triggers point forward.
@@ -91,4 +112,21 @@ pub fn resolve(policy: &Policy, facts: &Facts) -> Result<Plan, Vec<Problem>> {
         plan.steps[new].triggers = place(&step.triggers);
     }
     if problems.is_empty() { Ok(plan) } else { Err(problems) }
+}
+
+/// The attributes of a step on this machine; `None` if it has none to run with here.
+fn attributes(
+    step: &PolicyStep,
+    vars: &BTreeMap<String, Value>,
+    facts: &Facts,
+    machine: &Machine,
+) -> Result<Option<BTreeMap<String, Value>>, String> {
+    let branch = match step.case.as_ref().map(|case| case.on(vars, &facts.traits)).transpose()? {
+        None => None,
+        Some(Some(branch)) => branch,
+        Some(None) => return Ok(None),
+    };
+    let mut settings: BTreeMap<&String, _> = step.attributes.iter().collect();
+    settings.extend(branch.into_iter().flatten());
+    Ok(Some(settings.into_iter().filter_map(|(name, s)| Some((name.clone(), s.on(machine)?))).collect()))
 }

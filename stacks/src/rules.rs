@@ -2,6 +2,8 @@
 //!
 //! A rule's name never changes its meaning: people search for it and scripts match on it.
 
+mod pages;
+
 /// A rule: its name, and what it guards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
@@ -27,6 +29,7 @@ rules! {
     FILE_EMPTY = "file-empty": "A .vgo file says something.";
     FILE_PLACE = "file-place": "Every kind of file has its place in the tree.";
     FILE_EXTENSION = "file-extension": "Configuration lies in .vgo files; others are not read.";
+    KEPT_ONLY = "kept-only": "Tasks and workflows travel with the tree, and nothing runs them yet.";
     LEGACY_LAYOUT = "legacy-layout": "The directories envoys/, roles/ and vars/ of old layouts are not read.";
     DIRECTORY_ENVIRONMENT = "directory-environment": "A directory named for an environment says less than it seems to.";
     YAML_SYNTAX = "yaml-syntax": "A file is one YAML 1.2 document.";
@@ -49,6 +52,23 @@ rules! {
     STATE_UNKNOWN = "state-unknown": "A state is of its type's vocabulary.";
     ATTRIBUTES_EXCLUSIVE = "attributes-exclusive": "Some attributes exclude each other.";
     SOURCE_MISSING = "source-missing": "A source is a file under templates/.";
+    REVERT_STATE = "revert-state": "What has a state is undone by one; revert: is for actions and for values.";
+    REVERT_COMMAND = "revert-command": "An action is reverted by the command that on_revert: gives.";
+    REVERT_IMPOSSIBLE = "revert-impossible": "Some types cannot be reverted yet.";
+    STREAM_EDIT_PATH = "stream-edit-path": "Scripts of stream_edit lie in the directories that are allowed.";
+    LOOKUP_DEFAULT = "lookup-default": "A lookup table says what counts when no arm matches.";
+    LOOKUP_ARM = "lookup-arm": "An arm of a lookup table names machines: a host, a glob, a tag or a trait.";
+    LOOKUP_MIXED = "lookup-mixed": "The arms of a lookup table are all lists, or none is.";
+    LOOKUP_PLACE = "lookup-place": "Lookup tables are values of attributes, and hold no others.";
+    CASE_SHAPE = "case-shape": "case: is a template, and match: has a map of attributes for each of its results.";
+    FOREACH_LIST = "foreach-list": "foreach: names a variable that is a list.";
+    FOREACH_KEY = "foreach-key": "Every instance of a configcrate has a name of its own, from key: or from the element.";
+    FOREACH_NAME = "foreach-name": "Every copy of a resource has a name of its own.";
+    FOREACH_ELEMENT = "foreach-element": "Every element has every field that is put in.";
+    FOREACH_ONCE = "foreach-once": "A configcrate has one foreach: in a policy; the first mention counts.";
+    CONDITIONAL_VARIABLE = "conditional-variable": "A conditional variable asks for one trait, in the vars: of a configcrate.";
+    BLOCK_SHAPE = "block-shape": "A conditional_block has a when: and resources:.";
+    TRIGGER_MISSING = "trigger-missing": "What waits for a trigger has one.";
     SECRET_UNSUPPORTED = "secret-unsupported": "Secrets are part of the language but not of this version.";
     TEMPLATE_INVALID = "template-invalid": "A template is checked at publish.";
     TEMPLATE_NAME = "template-name": "A template prints names that exist.";
@@ -57,6 +77,17 @@ rules! {
     WHEN_NAME = "when-name": "A name in a condition is a variable or a trait.";
     WHEN_CHANGED = "when-changed": "The word changed stands alone or beside && in a resource's condition.";
     CONFIGCRATE_UNKNOWN = "configcrate-unknown": "A configcrate that is named exists.";
+    USERCRATE_UNKNOWN = "usercrate-unknown": "A usercrate that is named exists.";
+    REFERENCE_KIND = "reference-kind": "configcrates: names configcrates, usercrates: names usercrates.";
+    REFERENCE_STATE = "reference-state": "Only a mention of a configcrate has a state.";
+    STATES_DIFFER = "states-differ": "Whether a configcrate is present or absent is known at publish.";
+    ABSENT_IRREVERSIBLE = "absent-irreversible": "A configcrate is retracted only if all its resources can be.";
+    ABSENT_NEEDS_REVERT = "absent-needs-revert": "An action in a configcrate that is retracted says how to undo it.";
+    USERCRATE_SHAPE = "usercrate-shape": "A usercrate declares exactly one user.";
+    USERCRATE_UNREFERENCED = "usercrate-unreferenced": "A usercrate does nothing until somebody includes it.";
+    USERCRATE_RETIRED = "usercrate-retired": "A usercrate in a directory retired/ removes its user.";
+    USER_OUTSIDE_USERCRATE = "user-outside-usercrate": "People are declared in usercrates.";
+    ENVIRONMENT_UNKNOWN = "environment-unknown": "An environment that is declared gives something.";
     ROLE_UNKNOWN = "role-unknown": "A role that is named exists.";
     ROLE_INCLUDES = "role-includes": "Includes go one level deep.";
     ROLE_VARS = "role-vars": "A role with a condition has no variables.";
@@ -71,8 +102,26 @@ rules! {
     INLINE_CONFIGCRATES = "inline-configcrates": "More than four configcrates in a match block ask for a role.";
     CONDITIONS_DIFFER = "conditions-differ": "One configcrate asked for under different conditions applies under any.";
     EXCLUDES_NOTHING = "excludes-nothing": "An exclusion removes something.";
+    SECRET_IN_CLEAR = "secret-in-clear": "Credentials do not stand in the tree.";
+    SECRET_ALLOWED = "secret-allowed": "A place that may look like a secret is allowed with a reason.";
+    FORMAT_DOUBT = "format-doubt": "Formatting never changes what a file means.";
+    CONFIGCRATE_COMPLIANCE_KEY_RETIRED = "configcrate-compliance-key-retired": "A configcrate names tags, not the controls of frameworks.";
+    CONFIGCRATE_TOP_LEVEL_PROVIDES_BUNDLE = "configcrate-top-level-provides-bundle": "provides and bundle stand under compliance:.";
+    COMPLIANCE_TAG_UNKNOWN = "compliance-tag-unknown": "A tag under compliance: is in its catalogue.";
+    COMPLIANCE_MIXED_KEYS = "compliance-mixed-keys": "compliance.vgo holds claims, waivers.vgo holds waivers.";
+    WAIVERS_STRAY = "waivers-stray": "Waivers are read from files named waivers.vgo only.";
+    CLAIMS_STRAY = "claims-stray": "Claims of a directory are read from files named compliance.vgo only.";
+    FRAMEWORK_UNKNOWN = "framework-unknown": "Claims and waivers name a known framework.";
+    CONTROL_INVALID = "control-invalid": "The id of a control is a short plain text.";
+    WAIVER_EXPIRES = "waiver-expires": "A waiver ends on a day of the calendar.";
+    COMPLIANCE_WITHOUT_EFFECT = "compliance-without-effect": "Claims have configcrates below them, waivers have hosts.";
     POLICY_SIZE = "policy-size": "A policy has a bounded size.";
     TOO_MANY = "too-many": "Only the first mistakes of a tree are listed.";
+}
+
+/// The page of a rule: what `vigocli config explain` prints and `docs/rules/` holds.
+pub fn page(rule: &Rule) -> String {
+    pages::of(rule)
 }
 
 /// The rule of that name.

@@ -113,6 +113,22 @@ impl SourceTree {
         Ok(tree)
     }
 
+    /// Puts other bytes into a file, or adds it.
+    ///
+    /// # Errors
+    /// As [`SourceTree::insert`]; then the file is gone.
+    pub fn replace(&mut self, path: &str, bytes: impl Into<Vec<u8>>) -> Result<(), BadTree> {
+        self.remove(path);
+        self.insert(path, bytes)
+    }
+
+    /// Takes a file out.
+    pub fn remove(&mut self, path: &str) -> Option<Vec<u8>> {
+        let bytes = self.files.remove(path)?;
+        self.bytes = self.bytes.saturating_sub(bytes.len() + path.len() + 16);
+        Some(bytes)
+    }
+
     /// Adds a file.
     ///
     /// # Errors

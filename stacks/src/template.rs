@@ -8,6 +8,7 @@
 //! text passes a guard, and every action first notes its position; errors therefore have a line and a column.
 
 mod blocks;
+mod each;
 mod rewrite;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use gotmpl::parse::{DefineNode, ListNode, Parser};
 use gotmpl::{Template, TemplateError as GoError, Value as GoValue};
 use serde_json::Value;
 
+pub(crate) use each::{Gap, mentions, substitute};
 pub use rewrite::Printed;
 
 /// Bytes that a template may render to.
@@ -50,13 +52,14 @@ pub fn holds(text: &str) -> bool {
     text.contains("{{")
 }
 
-/// Checks `text` as far as that is possible without values, and lists the names that it prints for certain.
+/// Checks `text` as far as that is possible without values, and lists the names that it prints for certain. `.Each` and
+/// `.Item` may stand in it: they are replaced before anything is rendered.
 ///
 /// # Errors
 /// The first mistake: syntax, an unknown function, variable, named template or namespace.
 pub fn check(text: &str) -> Result<Vec<Printed>, TemplateError> {
     let (tree, defines) = parse(text)?;
-    rewrite::check(text, &tree, &defines)
+    rewrite::check(text, &tree, &defines, true)
 }
 
 /// Renders `text`.
@@ -95,7 +98,7 @@ fn run(
         return Ok(text.to_string());
     }
     let (tree, defines) = parse(text)?;
-    rewrite::check(text, &tree, &defines)?;
+    rewrite::check(text, &tree, &defines, false)?;
     let position = Arc::new(AtomicUsize::new(0));
     let mut template = guarded(Arc::clone(&position), missing).add_parse_tree(MAIN, rewrite::watched(tree));
     for define in defines {
@@ -126,6 +129,17 @@ fn guarded(position: Arc<AtomicUsize>, missing: Missing) -> Template {
         .func("default", |args| match args {
             [fallback, value] => Ok(if gotmpl::is_true(value) { value.clone() } else { fallback.clone() }),
             _ => Err(GoError::Exec("default needs a fallback: `.Vars.x | default \"info\"`".into())),
+        })
+        .func("list", |args| Ok(GoValue::List(args.iter().cloned().collect())))
+        .func("dict", |args| {
+            let mut map: BTreeMap<Arc<str>, GoValue> = BTreeMap::new();
+            for pair in args.chunks(2) {
+                match pair {
+                    [GoValue::String(key), value] => drop(map.insert(Arc::clone(key), value.clone())),
+                    _ => return Err(GoError::Exec("dict needs pairs: a text, then its value".into())),
+                }
+            }
+            Ok(GoValue::Map(Arc::new(map)))
         })
         .func(rewrite::AT, move |args| {
             if let [GoValue::Int(offset)] = args {

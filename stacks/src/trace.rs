@@ -1,19 +1,20 @@
-//! Why a host gets what it gets, and what the tree looks like: for people, and as data.
+//! Why a host gets what it gets: configcrates, variables, tags, claims and waivers, each with its place.
 //!
-//! It decides nothing itself: it shows what composing and resolving decide. Text from files is
-//! escaped when printed.
+//! It decides nothing itself: it shows what composing and resolving decide, and what overrode what. Text from files
+//! is escaped when printed.
+
+mod text;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
 use vigo_base::target::glob_matches;
-use vigo_base::text::escaped;
 
-use crate::compose::{self, Composition};
+use crate::compliance::{self, Claims, Day, Via, Waiver};
+use crate::compose::{self, Composed, Composition, Mention};
 use crate::diagnostic::{Diagnostic, Site, finish};
-use crate::parsed::{MatchBlock, Parsed, Ref};
+use crate::parsed::{MatchBlock, Parsed};
 use crate::read;
 use crate::source::SourceTree;
 use crate::when::{Answer, Expr, NoProbe, Scope, eval};
@@ -29,12 +30,66 @@ pub struct Trace {
     pub shadowed: Vec<Matched>,
     /// The common.vgo files that apply, the root's first.
     pub common: Vec<String>,
-    /// The configcrates, in order.
+    /// The environments.vgo files that give something to its environment, the root's first.
+    pub environments: Vec<String>,
+    /// The tags of the host.
+    pub tags: Vec<TracedTag>,
+    /// The configcrates and usercrates, in order.
     pub configcrates: Vec<TracedCrate>,
     /// What was excluded.
     pub excluded: Vec<TracedExclusion>,
     /// The variables.
     pub vars: Vec<TracedVar>,
+    /// The controls that its configcrates claim, those that are retracted left out.
+    pub controls: Vec<TracedControl>,
+    /// What is waived for it.
+    pub waivers: Vec<TracedWaiver>,
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TracedTag {
+    /// The tag.
+    pub name: String,
+    /// Where it stands: `path:line`.
+    pub origin: String,
+}
+
+/// A control, and who claims it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TracedControl {
+    /// The framework.
+    pub framework: String,
+    /// The control's id in it.
+    pub control: String,
+    /// Everyone who claims it.
+    pub claimed_by: Vec<TracedClaim>,
+    /// Whether a waiver for this host names it, one that has not run out as far as the day is known.
+    pub waived: bool,
+}
+
+/// One claim of a control.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TracedClaim {
+    /// The configcrate or usercrate.
+    pub configcrate: String,
+    /// A tag of a catalogue, or a file.
+    pub via: Via,
+    /// Where that stands: `path:line`.
+    pub origin: String,
+    /// Whether the configcrate applies, as far as the given traits tell.
+    pub applies: Applies,
+}
+
+/// A waiver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TracedWaiver {
+    /// What it says.
+    #[serde(flatten)]
+    pub waiver: Waiver,
+    /// Whether it counts on the day of the trace; nothing where no day was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<bool>,
 }
 
 /// A match block.
@@ -46,6 +101,9 @@ pub struct Matched {
     pub origin: String,
     /// The tags it gives.
     pub tags: Vec<String>,
+    /// The environment it declares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
 }
 
 /// A configcrate and who asks for it.
@@ -53,6 +111,12 @@ pub struct Matched {
 pub struct TracedCrate {
     /// Its name.
     pub name: String,
+    /// Whether it is a usercrate.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub usercrate: bool,
+    /// Whether it is retracted here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
     /// The file that declares it.
     pub path: String,
     /// Everyone who asks for it, first to last.
@@ -79,13 +143,18 @@ pub enum Applies {
 /// One reason for a configcrate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {
-    /// A common.vgo, a role or the match block.
+    /// A common.vgo, a role, the match block or an environments.vgo.
     pub by: String,
     /// Where it stands: `path:line`.
     pub origin: String,
     /// The condition that counts for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// Whether it asks for the configcrate to be retracted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
+    /// Whether it counts; it does not where a more specific one says the other state.
+    pub counts: bool,
 }
 
 /// A configcrate that was taken out.
@@ -93,8 +162,12 @@ pub struct Reason {
 pub struct TracedExclusion {
     /// Its name.
     pub name: String,
+    /// A common.vgo, the match block or an environments.vgo.
+    pub by: String,
     /// Where the exclusion stands: `path:line`.
     pub origin: String,
+    /// Who had asked for it.
+    pub asked_by: Vec<Reason>,
 }
 
 /// A variable and what set it.
@@ -112,7 +185,7 @@ pub struct TracedVar {
 /// One setting of a variable.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TracedLayer {
-    /// A configcrate's defaults, a role, a common.vgo or the match block.
+    /// A configcrate's defaults, a role, a common.vgo, the match block or an environments.vgo.
     pub by: String,
     /// Where it stands: `path:line`.
     pub origin: String,
@@ -132,61 +205,132 @@ pub fn trace(tree: &SourceTree, host: &str, traits: Option<&Value>) -> (Trace, V
     crate::check::check(&parsed, &mut sink);
     let mut matching = parsed.blocks.iter().filter(|b| glob_matches(&b.pattern.value, host));
     let block = matching.next();
-    let mut trace = Trace {
-        host: host.to_string(),
-        matched: block.map(matched),
-        shadowed: matching.map(matched).collect(),
-        common: Vec::new(),
-        configcrates: Vec::new(),
-        excluded: Vec::new(),
-        vars: Vec::new(),
-    };
+    let mut trace = Trace::of(host);
+    trace.matched = block.map(matched);
+    trace.shadowed = matching.map(matched).collect();
     if let Some(block) = block {
         let composition = compose::compose(&parsed, block);
         let commons = compose::chain(&block.dir).into_iter().filter_map(|d| parsed.commons.get(d));
         trace.common = commons.map(|c| c.path.to_string()).collect();
+        let environments = compose::environments(&parsed, block);
+        trace.environments = environments.map(|(_, e)| format!("{} ({})", e.path, e.name.value)).collect();
+        let tag =
+            |tag: &crate::parsed::Name| TracedTag { name: tag.value.clone(), origin: origin(&tag.site) };
+        trace.tags = block.tags.iter().map(tag).collect();
         trace.configcrates = traced_crates(&parsed, &composition, traits);
-        let exclusion =
-            |e: &crate::parsed::Name| TracedExclusion { name: e.value.clone(), origin: origin(&e.site) };
-        trace.excluded = composition.excluded.iter().map(exclusion).collect();
+        trace.excluded = composition.excluded.iter().map(traced_exclusion).collect();
         trace.vars = traced_vars(&parsed, &composition);
+        let waivers = compliance::waivers(&parsed, &block.dir).cloned();
+        trace.waivers = waivers.map(|waiver| TracedWaiver { waiver, counts: None }).collect();
+        trace.controls = traced_controls(&Claims::of(&parsed), &trace);
     }
     (trace, finish(sink))
+}
+
+impl Trace {
+    fn of(host: &str) -> Trace {
+        Trace {
+            host: host.to_string(),
+            matched: None,
+            shadowed: Vec::new(),
+            common: Vec::new(),
+            environments: Vec::new(),
+            tags: Vec::new(),
+            configcrates: Vec::new(),
+            excluded: Vec::new(),
+            vars: Vec::new(),
+            controls: Vec::new(),
+            waivers: Vec::new(),
+        }
+    }
+
+    /// Says of each waiver whether it counts today, which a tree does not know.
+    pub fn on(mut self, today: Day) -> Trace {
+        for traced in &mut self.waivers {
+            traced.counts = Some(traced.waiver.counts_on(today));
+        }
+        for control in &mut self.controls {
+            control.waived = is_waived(&self.waivers, &control.framework, &control.control);
+        }
+        self
+    }
+}
+
+fn is_waived(waivers: &[TracedWaiver], framework: &str, control: &str) -> bool {
+    let names = |w: &TracedWaiver| w.waiver.framework == framework && w.waiver.control == control;
+    waivers.iter().any(|w| names(w) && w.counts != Some(false))
 }
 
 fn matched(block: &MatchBlock) -> Matched {
     Matched {
         pattern: block.pattern.value.clone(),
         origin: origin(&block.pattern.site),
-        tags: block.tags.clone(),
+        tags: block.tags.iter().map(|tag| tag.value.clone()).collect(),
+        environment: block.environment.as_ref().map(|name| name.value.clone()),
+    }
+}
+
+fn reason(mention: &Mention, counts: bool) -> Reason {
+    Reason {
+        by: mention.by.clone(),
+        origin: origin(&mention.site),
+        when: mention.when.as_ref().map(|w| w.value.to_string()),
+        absent: mention.absent,
+        counts,
+    }
+}
+
+fn traced_exclusion(excluded: &compose::Exclusion) -> TracedExclusion {
+    TracedExclusion {
+        name: excluded.name.value.clone(),
+        by: excluded.by.clone(),
+        origin: origin(&excluded.name.site),
+        asked_by: excluded.asked.iter().map(|mention| reason(mention, true)).collect(),
     }
 }
 
 fn traced_crates(parsed: &Parsed, composition: &Composition, traits: Option<&Value>) -> Vec<TracedCrate> {
     let values = composition.values();
-    let one = |composed: &compose::Composed| {
+    let one = |composed: &Composed| {
         let declared = parsed.configcrates.get(&composed.name)?;
         let mut vars: BTreeMap<String, Value> =
             declared.vars.iter().map(|(k, v)| (k.clone(), v.value.clone())).collect();
         vars.extend(values.iter().map(|(k, v)| (k.clone(), v.clone())));
-        let when = composed.when();
+        let (when, absent) = (composed.when(), composed.is_absent());
         Some(TracedCrate {
             name: composed.name.clone(),
+            usercrate: declared.user,
+            absent,
             path: declared.path.to_string(),
-            asked_by: composed
-                .mentions
-                .iter()
-                .map(|m| Reason {
-                    by: m.by.clone(),
-                    origin: origin(&m.site),
-                    when: m.when.as_ref().map(|w| w.value.to_string()),
-                })
-                .collect(),
+            asked_by: composed.mentions.iter().map(|m| reason(m, m.absent == absent)).collect(),
             applies: applies(when.as_ref(), &vars, traits),
             when: when.map(|w| w.to_string()),
         })
     };
     composition.configcrates.iter().filter_map(one).collect()
+}
+
+/// What the configcrates of a host claim, by control; what is retracted claims nothing.
+fn traced_controls(claims: &Claims, trace: &Trace) -> Vec<TracedControl> {
+    let mut by_control: BTreeMap<(String, String), Vec<TracedClaim>> = BTreeMap::new();
+    for traced in trace.configcrates.iter().filter(|c| !c.absent) {
+        for claim in claims.get(&traced.name) {
+            let key = (claim.framework.to_string(), claim.control.to_string());
+            by_control.entry(key).or_default().push(TracedClaim {
+                configcrate: traced.name.clone(),
+                via: claim.via.clone(),
+                origin: claim.origin.to_string(),
+                applies: traced.applies,
+            });
+        }
+    }
+    let control = |((framework, control), claimed_by): ((String, String), Vec<TracedClaim>)| TracedControl {
+        waived: is_waived(&trace.waivers, &framework, &control),
+        framework,
+        control,
+        claimed_by,
+    };
+    by_control.into_iter().map(control).collect()
 }
 
 fn applies(when: Option<&Expr>, vars: &BTreeMap<String, Value>, traits: Option<&Value>) -> Applies {
@@ -226,194 +370,4 @@ fn traced_vars(parsed: &Parsed, composition: &Composition) -> Vec<TracedVar> {
     }
     vars.sort_by(|a, b| (&a.name, &a.configcrate).cmp(&(&b.name, &b.configcrate)));
     vars
-}
-
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "host {}", escaped(&self.host))?;
-        let Some(matched) = &self.matched else {
-            return writeln!(f, "  no match block matches it: nothing applies");
-        };
-        write!(f, "  matched `{}` at {}", escaped(&matched.pattern), escaped(&matched.origin))?;
-        if !matched.tags.is_empty() {
-            write!(f, ", tags {}", escaped(&matched.tags.join(", ")))?;
-        }
-        writeln!(f)?;
-        for other in &self.shadowed {
-            writeln!(f, "  not used: `{}` at {}", escaped(&other.pattern), escaped(&other.origin))?;
-        }
-        writeln!(f, "configcrates")?;
-        for c in &self.configcrates {
-            let applies = match c.applies {
-                Applies::Yes => "",
-                Applies::No => "  does not apply here",
-                Applies::Unknown => "  depends on the machine",
-            };
-            writeln!(f, "  {}{applies}", escaped(&c.name))?;
-            for reason in &c.asked_by {
-                write!(f, "    by {} at {}", escaped(&reason.by), escaped(&reason.origin))?;
-                match &reason.when {
-                    Some(when) => writeln!(f, ", when {}", escaped(when))?,
-                    None => writeln!(f)?,
-                }
-            }
-        }
-        for e in &self.excluded {
-            writeln!(f, "  {}  excluded at {}", escaped(&e.name), escaped(&e.origin))?;
-        }
-        writeln!(f, "variables")?;
-        for var in &self.vars {
-            let Some((last, before)) = var.layers.split_last() else { continue };
-            let (name, value) = (escaped(&var.name), shown(&last.value));
-            writeln!(f, "  {name} = {value}  by {} at {}", escaped(&last.by), escaped(&last.origin))?;
-            for layer in before.iter().rev() {
-                let value = shown(&layer.value);
-                writeln!(f, "    over {value}  by {} at {}", escaped(&layer.by), escaped(&layer.origin))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    let mut cut: String = text.chars().take(80).collect();
-    if cut.len() < text.len() {
-        cut.push('…');
-    }
-    escaped(&cut)
-}
-
-/// A directory of the tree.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Directory {
-    /// Its name; empty for the root.
-    pub name: String,
-    /// Its common.vgo.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub common: Option<CommonView>,
-    /// Its hostcrates.
-    pub hostcrates: Vec<HostcrateView>,
-    /// The directories in it that hold configuration.
-    pub directories: Vec<Directory>,
-}
-
-/// What a common.vgo gives to what is below.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CommonView {
-    /// Configcrates.
-    pub configcrates: Vec<String>,
-    /// Roles.
-    pub roles: Vec<String>,
-    /// Names of variables.
-    pub vars: Vec<String>,
-    /// Exclusions.
-    pub exclude_configcrates: Vec<String>,
-}
-
-/// A hostcrate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HostcrateView {
-    /// Its file's name.
-    pub file: String,
-    /// Its match blocks.
-    pub blocks: Vec<BlockView>,
-}
-
-/// A match block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BlockView {
-    /// The pattern.
-    pub pattern: String,
-    /// Roles it asks for.
-    pub roles: Vec<String>,
-    /// Configcrates it asks for.
-    pub configcrates: Vec<String>,
-    /// Tags it gives.
-    pub tags: Vec<String>,
-}
-
-/// The hierarchy of a tree: who inherits what from where. Diagnostics as by [`trace`].
-pub fn tree(source: &SourceTree) -> (Directory, Vec<Diagnostic>) {
-    let mut sink = Vec::new();
-    let parsed = read::tree(source, &mut sink);
-    crate::check::check(&parsed, &mut sink);
-    let mut root = Directory::default();
-    for common in parsed.commons.values() {
-        let view = CommonView {
-            configcrates: names(&common.configcrates),
-            roles: names(&common.roles),
-            vars: common.vars.keys().cloned().collect(),
-            exclude_configcrates: common.exclude.iter().map(|n| n.value.clone()).collect(),
-        };
-        root.at(&common.dir).common = Some(view);
-    }
-    for path in parsed.hostcrates.keys() {
-        let (dir, file) = path.rsplit_once('/').unwrap_or(("", path));
-        let blocks = parsed.blocks.iter().filter(|b| *b.pattern.site.path == **path).map(|b| BlockView {
-            pattern: b.pattern.value.clone(),
-            roles: names(&b.roles),
-            configcrates: names(&b.configcrates),
-            tags: b.tags.clone(),
-        });
-        root.at(dir).hostcrates.push(HostcrateView { file: file.to_string(), blocks: blocks.collect() });
-    }
-    (root, finish(sink))
-}
-
-fn names(refs: &[Ref]) -> Vec<String> {
-    refs.iter().map(|r| r.name.value.clone()).collect()
-}
-
-impl Directory {
-    /// The directory at `path`, made if it is not there yet.
-    fn at(&mut self, path: &str) -> &mut Directory {
-        let mut here = self;
-        for part in path.split('/').filter(|p| !p.is_empty()) {
-            let place = match here.directories.binary_search_by(|d| d.name.as_str().cmp(part)) {
-                Ok(place) => place,
-                Err(place) => {
-                    here.directories.insert(place, Directory { name: part.into(), ..Directory::default() });
-                    place
-                }
-            };
-            here = &mut here.directories[place];
-        }
-        here
-    }
-
-    fn write(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
-        let pad = "  ".repeat(depth);
-        let name = if self.name.is_empty() { "stacks" } else { &self.name };
-        writeln!(f, "{pad}{}/", escaped(name))?;
-        if let Some(common) = &self.common {
-            write!(f, "{pad}  common.vgo")?;
-            write_list(f, "configcrates", &common.configcrates)?;
-            write_list(f, "roles", &common.roles)?;
-            write_list(f, "vars", &common.vars)?;
-            write_list(f, "without", &common.exclude_configcrates)?;
-            writeln!(f)?;
-        }
-        for hostcrate in &self.hostcrates {
-            writeln!(f, "{pad}  {}", escaped(&hostcrate.file))?;
-            for block in &hostcrate.blocks {
-                write!(f, "{pad}    {}", escaped(&block.pattern))?;
-                write_list(f, "roles", &block.roles)?;
-                write_list(f, "configcrates", &block.configcrates)?;
-                write_list(f, "tags", &block.tags)?;
-                writeln!(f)?;
-            }
-        }
-        self.directories.iter().try_for_each(|d| d.write(f, depth + 1))
-    }
-}
-
-fn write_list(f: &mut fmt::Formatter<'_>, what: &str, names: &[String]) -> fmt::Result {
-    if names.is_empty() { Ok(()) } else { write!(f, "  {what}: {}", escaped(&names.join(", "))) }
-}
-
-impl fmt::Display for Directory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, 0)
-    }
 }

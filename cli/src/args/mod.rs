@@ -3,6 +3,8 @@
 //! `vigo` is this machine and you ([`vigo`]); `vigocli` is the fleet, with an operator's key ([`vigocli`]). Only what
 //! this version does is here, so that no help promises more.
 
+pub mod compliance;
+pub mod config;
 pub mod sim;
 pub mod vigo;
 pub mod vigocli;

@@ -6,6 +6,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use vigo_daemon::node::content_types::audit::KINDS;
 use vigo_daemon::node::spanner::Right;
 
+use super::compliance::Compliance;
+use super::config::{Diff, Fmt, Lint, Rollback};
 use super::{Everywhere, KeyArgs, RULE};
 
 /// `vigocli`.
@@ -41,6 +43,9 @@ pub enum Command {
     /// The configuration of the fleet
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Config(Config),
+    /// What configcrates may claim of the controls of frameworks
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Compliance(Compliance),
     /// The machines and how they are
     #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
     Envoys(Envoys),
@@ -257,6 +262,10 @@ pub struct StacksDir {
 pub enum Config {
     /// Check stacks/, sign it, and give it to the fleet
     Publish(Publish),
+    /// Check stacks/ and publish nothing
+    Lint(Lint),
+    /// Format the files of stacks/ without changing what they mean
+    Fmt(Fmt),
     /// Show why a host gets what it gets
     #[command(
         after_help = "Examples:\n  vigocli config trace web01.example.com\n  vigocli config trace web01 --stacks ./stacks --json\n  vigocli config trace web01 --published"
@@ -287,15 +296,28 @@ pub enum Config {
         #[arg(long, conflicts_with = "stacks")]
         published: bool,
     },
+    /// Explain a rule by the name that a message gives
+    #[command(
+        after_help = "Examples:\n  vigocli config explain yaml-boolean\n  vigocli config explain            lists all rules"
+    )]
+    Explain {
+        /// The rule [default: list them all]
+        #[arg(value_name = "RULE")]
+        rule: Option<String>,
+    },
     /// List the publishes
     #[command(after_help = "Example:\n  vigocli config log")]
     Log,
+    /// Show how this tree differs from what was published
+    Diff(Diff),
+    /// Publish again what an earlier epoch said
+    Rollback(Rollback),
 }
 
 /// `vigocli config publish`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vigocli config publish --dry-run                what would change, for whom\n  vigocli config publish --wait --note 'open 443'\n  vigocli config publish --stacks ./stacks --json\n\nErrors in the tree block it, warnings do not. `.live` beside the tree then holds what was published, read-only."
+    after_help = "Examples:\n  vigocli config publish --dry-run                what would change, for whom\n  vigocli config publish --wait --note 'open 443'\n  vigocli config publish --stacks ./stacks --json\n\nErrors in the tree block it, warnings do not. The files are formatted in place (vigocli config fmt). `.live` beside the tree then holds what was published, read-only."
 )]
 pub struct Publish {
     /// Where the tree is.
@@ -319,7 +341,10 @@ pub struct Publish {
     /// Treat warnings as errors
     #[arg(long)]
     pub strict: bool,
-    /// Publish over what somebody else published since .live was written
+    /// Leave the files of the tree as they are
+    #[arg(long)]
+    pub no_format: bool,
+    /// Publish over what somebody else published since .live was written, or over a .live that was edited
     #[arg(long)]
     pub force: bool,
     /// The key that signs.

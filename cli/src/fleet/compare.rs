@@ -1,4 +1,4 @@
-//! `vigocli config publish --dry-run`: whose policy would change, and which steps.
+//! `vigocli config publish --dry-run`: whose policy would change, which steps, and what in them.
 //!
 //! What is published is compiled again from its source, by this very program, so that only what the trees say
 //! differs. Steps are compared as they come to a machine of which nothing is known.
@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use similar::{ChangeTag, TextDiff};
 use vigo_base::text::escaped;
 use vigo_daemon::client::blocking::Client;
 use vigo_daemon::node::command::{Command, Reply};
+use vigo_stacks::format::Change as Formatted;
 use vigo_stacks::plan::Step;
 use vigo_stacks::{Compiled, Facts, Policy, compile, resolve};
 
@@ -19,6 +21,9 @@ use crate::exit::{Exit, Failure};
 use crate::reach::{self, call};
 use crate::show::Show;
 use crate::words;
+
+/// Lines of a step's difference that are shown.
+const DIFF_LINES: usize = 200;
 
 /// What a publish would change.
 #[derive(Debug, Serialize)]
@@ -33,6 +38,8 @@ struct Comparison {
     routes: usize,
     /// Match blocks whose policy changes, appears or goes.
     changes: Vec<Change>,
+    /// What would be formatted in the tree.
+    format: Vec<Formatted>,
 }
 
 #[derive(Debug, Serialize)]
@@ -45,21 +52,24 @@ struct Change {
     added: Vec<String>,
     removed: Vec<String>,
     changed: Vec<String>,
+    /// Of each changed step, the lines that differ.
+    diffs: BTreeMap<String, String>,
 }
 
 /// Runs the comparison, and prints it.
 ///
 /// # Errors
 /// [`Failure`] if it cannot be printed. A node that cannot be asked is no failure: the tree was checked.
-pub fn run(everywhere: &Everywhere, compiled: &Compiled) -> Result<(), Failure> {
+pub fn run(everywhere: &Everywhere, compiled: &Compiled, format: &[Formatted]) -> Result<(), Failure> {
+    let format = format.to_vec();
     let (policies, routes) = (compiled.policies.len(), compiled.routes.len());
     let found = reach::node(everywhere).and_then(|client| against(&client, compiled));
     let comparison = match found {
-        Ok(changes) => Comparison { compared: true, why: None, policies, routes, changes },
+        Ok(changes) => Comparison { compared: true, why: None, policies, routes, changes, format },
         Err(failure) => {
             let hint = failure.hint.map(|h| format!(" ({h})")).unwrap_or_default();
             let why = Some(failure.what + &hint);
-            Comparison { compared: false, why, policies, routes, changes: Vec::new() }
+            Comparison { compared: false, why, policies, routes, changes: Vec::new(), format }
         }
     };
     let show = Show::new(everywhere);
@@ -71,9 +81,7 @@ fn against(client: &Client, new: &Compiled) -> Result<Vec<Change>, Failure> {
         Ok(source) => compile(&source).0.ok_or_else(|| {
             Failure::new(Exit::Failed, "what is published does not compile with this version of vigocli")
         })?,
-        Err(failure) if failure.exit == Exit::NotFound => {
-            Compiled { policies: Vec::new(), routes: Vec::new(), live: BTreeMap::new() }
-        }
+        Err(failure) if failure.exit == Exit::NotFound => Compiled::default(),
         Err(failure) => return Err(failure),
     };
     let envoys = call!(client, Command::Envoys, Reply::Envoys(rows) => rows)?;
@@ -139,7 +147,48 @@ fn change(
             (Some(a), Some(b)) => !same(a, b),
             _ => false,
         }),
+        diffs: before
+            .iter()
+            .filter_map(|(id, a)| after.get(id).filter(|b| !same(a, b)).map(|b| (id.clone(), between(a, b))))
+            .collect(),
     }
+}
+
+/// The lines in which two steps differ.
+fn between(a: &Step, b: &Step) -> String {
+    let (a, b) = (written(a), written(b));
+    let difference = TextDiff::from_lines(&a, &b);
+    let lines = difference.iter_all_changes().filter(|line| line.tag() != ChangeTag::Equal);
+    let shown = lines.take(DIFF_LINES).map(|line| {
+        let sign = if line.tag() == ChangeTag::Insert { '+' } else { '-' };
+        format!("{sign} {}\n", escaped(line.value().trim_end_matches('\n')))
+    });
+    shown.collect()
+}
+
+/// A step as lines.
+fn written(step: &Step) -> String {
+    let mut out = format!("type: {}\n", step.kind);
+    for (name, value) in &step.attributes {
+        match value.as_str() {
+            Some(text) if text.contains('\n') => {
+                let _ = writeln!(out, "{name}:");
+                text.lines().for_each(|line| out += &format!("  {line}\n"));
+            }
+            Some(text) => out += &format!("{name}: {text}\n"),
+            None => out += &format!("{name}: {value}\n"),
+        }
+    }
+    for (name, value) in step.vars.iter() {
+        let _ = writeln!(out, "variable {name}: {value}");
+    }
+    let when = step.when.as_ref().map_or_else(|| "always".to_owned(), ToString::to_string);
+    let _ = writeln!(
+        out,
+        "when: {when}\nonly when triggered: {}\ntimeout: {}",
+        step.only_when_triggered, step.timeout
+    );
+    out
 }
 
 fn steps(policy: Option<&Policy>) -> BTreeMap<String, Step> {
@@ -155,6 +204,9 @@ fn same(a: &Step, b: &Step) -> bool {
 
 fn text(show: &Show, comparison: &Comparison) -> String {
     let mut out = String::new();
+    if !comparison.format.is_empty() {
+        out += &super::format::listed(&comparison.format, true);
+    }
     if let Some(why) = &comparison.why {
         let _ = writeln!(
             out,
@@ -166,7 +218,7 @@ fn text(show: &Show, comparison: &Comparison) -> String {
         return out;
     }
     if comparison.changes.is_empty() {
-        return "nothing would change for anybody\n".into();
+        return out + "nothing would change for anybody\n";
     }
     for change in &comparison.changes {
         let _ = writeln!(
@@ -182,6 +234,8 @@ fn text(show: &Show, comparison: &Comparison) -> String {
         for (sign, ids) in [('+', &change.added), ('-', &change.removed), ('~', &change.changed)] {
             for id in ids {
                 let _ = writeln!(out, "  {sign} {}", escaped(id));
+                let lines = change.diffs.get(id).map(String::as_str).unwrap_or_default();
+                lines.lines().for_each(|line| out += &format!("      {line}\n"));
             }
         }
     }
@@ -234,7 +288,7 @@ mod tests {
             (found[0].added.as_slice(), found[0].changed.as_slice()),
             (&["web/more".to_owned()][..], &["web/conf".to_owned()][..])
         );
-        let empty = Compiled { policies: vec![], routes: vec![], live: BTreeMap::new() };
+        let empty = Compiled::default();
         assert_eq!(
             changes(&empty, &compiled(80, ""), &names).iter().map(|c| c.what).collect::<Vec<_>>(),
             ["new", "new"]

@@ -1,8 +1,10 @@
-//! `vigocli config trace|tree|log`: what a tree means, from disk or as published; who published what.
+//! `vigocli config`: the commands, and `trace|tree|log`: what a tree means, from disk or as published; who published what.
 
+use vigo_base::Hash;
 use vigo_base::text::escaped;
 use vigo_daemon::client::blocking::Client;
 use vigo_daemon::node::command::{Command, PublishRow, Reply};
+use vigo_stacks::compliance::Day;
 use vigo_stacks::{Directory, SourceTree, trace, tree as hierarchy};
 
 use crate::args::Everywhere;
@@ -12,6 +14,9 @@ use crate::machine::state::now;
 use crate::reach::{self, call};
 use crate::show::Show;
 use crate::{said, tree, words};
+
+/// Microseconds of a day.
+const DAY_MICROS: u64 = 86_400_000_000;
 
 /// A command of `vigocli config`.
 ///
@@ -23,6 +28,11 @@ pub fn run(everywhere: &Everywhere, args: &Config) -> Result<(), Failure> {
         Config::Trace { host, tree, published } => traced(everywhere, host, tree, *published),
         Config::Tree { path, tree, published } => shown(everywhere, path.as_deref(), tree, *published),
         Config::Log => log(everywhere),
+        Config::Lint(args) => super::lookup::lint(everywhere, args),
+        Config::Fmt(args) => super::format::run(everywhere, args),
+        Config::Explain { rule } => super::lookup::explain(everywhere, rule.as_deref()),
+        Config::Diff(args) => super::history::diff(everywhere, args),
+        Config::Rollback(args) => super::history::rollback(everywhere, args),
     }
 }
 
@@ -39,7 +49,15 @@ fn source(everywhere: &Everywhere, tree: &StacksDir, published: bool) -> Result<
 /// # Errors
 /// [`Failure`] if nothing was published or the node does not hold it.
 pub fn head_source(client: &Client) -> Result<SourceTree, Failure> {
-    let blob = call!(client, Command::Source { id: None }, Reply::Source { blob, .. } => blob)?;
+    source_of(client, None)
+}
+
+/// The source of a publish, the newest if none is named.
+///
+/// # Errors
+/// [`Failure`] if there is none or the node does not hold it.
+pub fn source_of(client: &Client, id: Option<Hash>) -> Result<SourceTree, Failure> {
+    let blob = call!(client, Command::Source { id }, Reply::Source { blob, .. } => blob)?;
     let bytes = client.get_blob(&blob).map_err(|e| {
         let failure = Failure::from(e);
         match failure.exit {
@@ -57,6 +75,7 @@ pub fn head_source(client: &Client) -> Result<SourceTree, Failure> {
 fn traced(everywhere: &Everywhere, host: &str, at: &StacksDir, published: bool) -> Result<(), Failure> {
     let source = source(everywhere, at, published)?;
     let (trace, diagnostics) = trace(&source, host, None);
+    let trace = trace.on(Day::from_unix_days(now().0 / DAY_MICROS));
     said::print(everywhere, &diagnostics, &source);
     Show::new(everywhere).result(&trace, || trace.to_string())?;
     if trace.matched.is_none() {

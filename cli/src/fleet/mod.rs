@@ -3,10 +3,14 @@
 pub mod admit;
 pub mod audit;
 pub mod compare;
+pub mod compliance;
 pub mod config;
 pub mod envoys;
+pub mod format;
+pub mod history;
 pub mod key;
 pub mod live;
+pub mod lookup;
 pub mod publish;
 pub mod rollout;
 pub mod settings;
@@ -26,6 +30,7 @@ pub fn run(cli: &Vigocli) -> Result<(), Failure> {
         Command::Spanner(args) => spanner::run(everywhere, args),
         Command::Key(args) => key::run(everywhere, args),
         Command::Config(args) => config::run(everywhere, args),
+        Command::Compliance(args) => compliance::run(everywhere, args),
         Command::Envoys(args) => envoys::run(everywhere, args),
         Command::Settings(args) => settings::run(everywhere, args),
         Command::Audit(args) => audit::run(everywhere, args),

@@ -1,7 +1,8 @@
-//! `vigocli config publish`: check the tree, give its blobs to a node, sign, hand over, watch it arrive.
+//! `vigocli config publish`: check the tree, format it, give its blobs to a node, sign, hand over, watch it arrive.
 //!
-//! The order matters: nothing is uploaded before the tree is right, nothing is signed before the node holds what is
-//! signed, and `.live` changes only when the publish was taken. Every refusal leaves things as they were.
+//! The order matters: nothing is formatted before the tree is right, nothing is uploaded before it is formatted,
+//! nothing is signed before the node holds what is signed, and `.live` changes only when the publish was taken. Every
+//! refusal leaves the fleet and `.live` as they were.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -15,10 +16,13 @@ use vigo_daemon::node::command::PublishRow;
 use vigo_daemon::node::content_types::config::{Epoch, Route, RouteTable};
 use vigo_daemon::node::swarm::outline::BlobRef;
 use vigo_daemon::operator::Signer;
-use vigo_stacks::{Compiled, SourceTree, compile};
+use vigo_stacks::diagnostic::finish;
+use vigo_stacks::format::{Change, format_tree};
+use vigo_stacks::{Compiled, Diagnostic, SourceTree, any_error, compile, rules, secrets};
 
 use super::compare;
 use super::config::{described, publishes};
+use super::format::{self, Copies};
 use super::live::{self, Draft, Note};
 use super::rollout;
 use crate::args::Everywhere;
@@ -50,22 +54,31 @@ pub fn run(everywhere: &Everywhere, args: &Publish) -> Result<(), Failure> {
         let what = format!("--note: a note is one line of at most {NOTE_CHARS} characters");
         return Err(Failure::new(Exit::Usage, what).hint("say the rest where the tree is kept"));
     }
-    let source = tree::read(&args.tree.stacks)?;
-    let compiled = checked(everywhere, args, &source)?;
+    let ready = ready(everywhere, args)?;
     if args.dry_run {
-        return compare::run(everywhere, &compiled);
+        return compare::run(everywhere, &ready.compiled, &ready.changes);
     }
     let client = reach::node(everywhere)?;
     let signer = reach::signer(&client, &args.key)?;
-    let live = live_place(args);
-    let note = live::note(&live, &signer.context().spanner);
+    let place = live_place(args);
+    let note = live::note(&place, &signer.context().spanner);
     if !args.force {
+        if let Some(note) = &note {
+            live::check(&place, note)?;
+        }
         nobody_between(&client, note.as_ref(), signer.context().head)?;
     }
-    let draft = Draft::write(&live, &compiled.live)?;
-    let done = publish(&client, &signer, &source, &compiled, &args.note)?;
+    let files = vigo_stacks::format::live(&ready.source);
+    let draft = Draft::write(&place, &files)?;
+    let copies = Copies::write(&args.tree.stacks, &ready.before, &ready.changes)?;
+    if !ready.changes.is_empty() && !everywhere.json {
+        eprint!("{}", format::listed(&ready.changes, false));
+    }
+    let done = publish(&client, &signer, &ready.source, &ready.compiled, &args.note)
+        .map_err(|failure| copies.mention(failure))?;
+    copies.remove();
     // From here on it is published, whatever happens to the copy beside the tree.
-    let kept = draft.place(&Note::of(signer.context().spanner, done.at));
+    let kept = draft.place(&Note::of(signer.context().spanner, done.at, &files));
     let show = Show::new(everywhere);
     if !args.wait {
         let body = report(&done, Value::Null);
@@ -110,11 +123,53 @@ pub fn beside(stacks: &Path) -> PathBuf {
     absolute.parent().map_or_else(|| PathBuf::from(".live"), |dir| dir.join(".live"))
 }
 
-fn checked(everywhere: &Everywhere, args: &Publish, source: &SourceTree) -> Result<Compiled, Failure> {
-    let (compiled, diagnostics) = compile(source);
-    said::print(everywhere, &diagnostics, source);
+/// A tree that may be published.
+struct Ready {
+    /// As it lies on the disk.
+    before: SourceTree,
+    /// As it is published.
+    source: SourceTree,
+    compiled: Compiled,
+    /// What formatting changes in it.
+    changes: Vec<Change>,
+}
+
+/// Everything that is wrong with a tree: what compiling finds, and what looks like a secret.
+pub fn lint(source: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
+    let (compiled, mut diagnostics) = compile(source);
+    diagnostics.extend(secrets::scan(source));
+    let compiled = compiled.filter(|_| !any_error(&diagnostics));
+    (compiled, finish(diagnostics))
+}
+
+/// Checks the tree, formats it in memory and checks that again; nothing is written.
+fn ready(everywhere: &Everywhere, args: &Publish) -> Result<Ready, Failure> {
+    let source = tree::read(&args.tree.stacks)?;
+    let (mut changes, mut doubts) = (Vec::new(), Vec::new());
+    if !args.no_format {
+        (changes, doubts) = format_tree(&source);
+        // A file that cannot be read at all is told by the check itself.
+        doubts.retain(|d| d.rule == rules::FORMAT_DOUBT);
+    }
+    let mut formatted = source.clone();
+    for change in &changes {
+        let put = formatted.replace(&change.path, change.text.clone().into_bytes());
+        put.map_err(|bad| Failure::new(Exit::Config, bad.to_string()))?;
+    }
+    let (compiled, mut diagnostics) = lint(&formatted);
+    diagnostics.extend(doubts);
+    let stays = args.dry_run || any_error(&diagnostics) || (args.strict && !diagnostics.is_empty());
+    let before = if stays && !changes.is_empty() { lint(&source).1 } else { Vec::new() };
+    if any_error(&before) || (!before.is_empty() && !any_error(&diagnostics)) {
+        // The files stay as they are, so the places must be those of the files.
+        said::print(everywhere, &before, &source);
+    } else {
+        said::print(everywhere, &diagnostics, &formatted);
+    }
     said::judge(&diagnostics, args.strict, "nothing was published")?;
-    compiled.ok_or_else(|| Failure::new(Exit::Failed, "the tree came to nothing, and no error says why"))
+    let compiled = compiled
+        .ok_or_else(|| Failure::new(Exit::Failed, "the tree came to nothing, and no error says why"))?;
+    Ok(Ready { before: source, source: formatted, compiled, changes })
 }
 
 /// Refuses to publish over what somebody published since this machine last did.

@@ -33,6 +33,7 @@ pub struct File {
 
 impl File {
     pub(super) fn parse(attributes: &mut Attributes<'_>) -> Result<File, BadAttribute> {
+        attributes.later("stream_edit")?;
         let content = attributes.text("content")?.map(|text| Arc::from(text.into_bytes()));
         if let Some(bytes) = content.as_ref().filter(|b: &&Arc<[u8]>| b.len() as u64 > FILE_BYTES) {
             let found = format!("{} bytes", bytes.len());

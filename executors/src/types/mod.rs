@@ -51,6 +51,12 @@ pub enum Resource {
 pub enum BadResource {
     #[error("`{}` is no resource type of this program{}", escaped(found), hint(nearest))]
     Type { found: String, nearest: Option<&'static str> },
+    #[error(
+        "no executor for `{kind}` is on this machine: this version of vigo knows the type and cannot apply it"
+    )]
+    NoExecutor { kind: &'static str },
+    #[error("this version of vigo cannot revert: nothing was done")]
+    NoRevert,
     #[error(transparent)]
     Attribute(#[from] BadAttribute),
 }
@@ -71,6 +77,10 @@ impl Resource {
             "cron" => Resource::Cron(cron::Cron::parse(&mut attributes)?),
             "package" => Resource::Package(package::Package::parse(&mut attributes)?),
             "service" => Resource::Service(service::Service::parse(&mut attributes)?),
+            known if schema::find(known).is_some() => {
+                let kind = schema::find(known).map_or("", |t| t.name);
+                return Err(BadResource::NoExecutor { kind });
+            }
             found => {
                 let nearest = nearest(found, schema::TYPES.iter().map(|t| t.name))
                     .and_then(schema::find)
@@ -124,6 +134,7 @@ mod tests {
             Word::Schedule => "@daily",
             Word::Account | Word::Comment | Word::Job | Word::CronCommand => "x",
             Word::Package | Word::Unit => "nginx",
+            other => panic!("no type with an executor has an attribute of the form {other:?}"),
         }
     }
 
@@ -131,7 +142,10 @@ mod tests {
     fn full(t: &schema::Type) -> BTreeMap<String, Value> {
         let value = |kind| match kind {
             schema::Kind::Text | schema::Kind::Source => json!("xy"),
+            schema::Kind::Texts => json!(["xy"]),
             schema::Kind::Path => json!("/x"),
+            schema::Kind::Paths => json!(["/x"]),
+            schema::Kind::Choice(words) => json!(words[0]),
             schema::Kind::Mode => json!("0644"),
             schema::Kind::Bool => json!(true),
             schema::Kind::ExitCodes => json!([0, 2]),
@@ -140,13 +154,20 @@ mod tests {
             schema::Kind::Words(word) => json!([sample(word)]),
         };
         let states = t.default_state().map(|s| ("state".to_owned(), json!(s)));
-        let attributes = t.attributes.iter().filter(|a| a.kind != schema::Kind::Source);
+        let attributes =
+            t.attributes.iter().filter(|a| a.kind != schema::Kind::Source && a.name != "stream_edit");
         attributes.map(|a| (a.name.to_owned(), value(a.kind))).chain(states).collect()
     }
 
     #[test]
     fn the_schema_and_the_executors_know_the_same_attributes() {
+        let runs = ["file", "directory", "symlink", "exec", "user", "cron", "package", "service"];
         for t in schema::TYPES {
+            if !runs.contains(&t.name) {
+                let refused = Resource::parse(t.name, &BTreeMap::new());
+                assert_eq!(refused, Err(BadResource::NoExecutor { kind: t.name }));
+                continue;
+            }
             let values = full(&t);
             assert_eq!(Resource::parse(t.name, &values).err(), None, "{}", t.name);
             for required in t.attributes.iter().filter(|a| a.required) {
@@ -187,6 +208,7 @@ mod tests {
         assert!(says("exec", json!({"command": "x", "environment": {"A=B": "c"}})).contains("A=B"));
         assert!(says("exec", json!({"command": "x", "exit_codes": ["zero"]})).contains("exit code"));
         assert!(says("directory", json!({"target_path": "/x", "recurse": "maybe"})).contains("true"));
+        assert!(says("file", json!({"target_path": "/x", "stream_edit": ["/x"]})).contains("cannot do"));
         assert!(says("package", json!({"package": "nginx=1.2"})).contains("version"));
         assert!(says("package", json!({"package": "nginx", "state": "running"})).contains("`latest`"));
         assert!(says("service", json!({"service": "a;b"})).contains("letters"));

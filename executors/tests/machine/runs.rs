@@ -6,7 +6,7 @@ use serde_json::json;
 use vigo_executors::fake::{Effect, Script};
 use vigo_executors::host::{Capabilities, Fault, NO_EXEC};
 use vigo_executors::{FakeHost, InMemory, Options, Progress, converge};
-use vigo_stacks::plan::{Plan, Step};
+use vigo_stacks::plan::{Plan, Revert, Step};
 use vigo_stacks::report::Outcome::{Blocked, Created, Failed, None as Same, Skipped, Updated};
 use vigo_stacks::when::parse;
 
@@ -98,6 +98,67 @@ fn a_condition_is_asked_at_the_step_s_turn() {
     assert_eq!(outcomes(&report), [Skipped, Created, Created, Created]);
     assert_eq!(report.steps[0].message, "when: file_exists('/flag') does not hold");
     assert!(host.content("/Bern").is_some());
+}
+
+/// What this version cannot do is said, and not done by halves: reverting, editing streams, types without executor.
+#[test]
+fn what_has_no_executor_fails_and_says_so() {
+    let mut host = FakeHost::new();
+    let steps = [
+        Step { revert: Some(Revert::Command("undo".into())), ..exec("do") },
+        step(
+            "m",
+            "mount",
+            json!({"target_path": "/x", "device": "/dev/x", "fstype": "ext4", "state": "mounted"}),
+        ),
+        step(
+            "f",
+            "file",
+            json!({"target_path": "/f", "content": "x", "stream_edit": ["/srv/vigo/scripts/x"]}),
+        ),
+    ];
+    let report = run(&mut host, &steps);
+    assert_eq!(outcomes(&report), [Failed; 3]);
+    assert!(report.steps[0].message.contains("cannot revert"), "{}", report.steps[0].message);
+    assert!(report.steps[1].message.contains("no executor for `mount` is on this machine"));
+    assert!(report.steps[2].message.contains("cannot do what `stream_edit` asks for"));
+    assert!(host.commands().is_empty() && host.content("/f").is_none());
+}
+
+/// H7, H9–H12, H17–H19: the functions that look at processes, the clock, displays, flags and groups.
+#[test]
+fn conditions_ask_the_machine_for_processes_time_displays_flags_and_groups() {
+    let clock = Script { output: "23 05 7 31\n".into(), ..Script::default() };
+    let mut host = FakeHost::new()
+        .with_script("date '+%H %M %u %d'", clock)
+        .with_file("/proc/1/comm", "systemd\n")
+        .with_file("/proc/77/comm", "a-very-long-nam\n")
+        .with_file("/proc/77/cmdline", "/usr/bin/a-very-long-name\0--x\0")
+        .with_file("/etc/group", "root:x:0:\ndocker:x:99:\n")
+        .with_file("/run/user/1000/wayland-0", "")
+        .with_file("/var/lib/vigo/flags/beta", "");
+    let holds = [
+        "process_running('systemd') && !process_running('system')",
+        "process_running('a-very-long-name') && !process_running('a-very-long-nine')",
+        "in_group('docker') && !in_group('wheel')",
+        "has_display()",
+        "flag_set('beta') && !flag_set('gamma')",
+        "hour_range(22, 5) && !hour_range(0, 23)",
+        "minute_range(5, 6) && day_of_week('sun') && day_of_month(31)",
+    ];
+    let steps: Vec<Step> =
+        holds.iter().enumerate().map(|(i, text)| when(file(&format!("/f{i}"), "x"), text)).collect();
+    let report = run(&mut host, &steps);
+    assert_eq!(outcomes(&report), [Created; 7], "{:?}", said(&report));
+    let mut bare = FakeHost::new();
+    let steps = ["process_running('x')", "in_group('99')", "hour_range(1, 2)", "has_display()"]
+        .map(|text| when(file("/f", "x"), text));
+    let report = run(&mut bare, &steps);
+    assert_eq!(outcomes(&report), [Skipped; 4]);
+    assert!(report.steps[0].message.contains("no /proc"));
+    assert!(report.steps[1].message.contains("the id of a group"));
+    assert!(report.steps[2].message.contains("clock says"), "{}", report.steps[2].message);
+    assert!(report.steps[3].message.contains("does not hold"));
 }
 
 #[test]

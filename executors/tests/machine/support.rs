@@ -32,6 +32,8 @@ pub fn step(name: &str, kind: &str, attributes: Value) -> Step {
         depends_on: vec![],
         triggers: vec![],
         timeout: 60,
+        revert: None,
+        watch_secret: vec![],
     }
 }
 

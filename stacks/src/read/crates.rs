@@ -1,90 +1,146 @@
-//! Configcrates and roles.
+//! Configcrates, usercrates and roles.
 
-use crate::diagnostic::Diagnostic;
-use crate::parsed::{Configcrate, Ref, Resource, Role, Spanned};
+use crate::diagnostic::{Diagnostic, Site};
+use crate::parsed::{Case, Configcrate, Foreach, Name, Ref, Role, Spanned};
 use crate::rules;
 use crate::schema;
 use crate::yaml::{Data, Node};
 
 use super::Reader;
-use super::keys::Keys;
-use super::resource::Defaults;
-
-/// Resources that one configcrate may have.
-const RESOURCES_MAX: usize = 5_000;
+use super::keys::{Entries, Keys};
+use super::resource::{Defaults, Resources};
 
 const CONFIGCRATE: Keys = Keys {
     what: "a configcrate",
-    known: &["name", "vars", "defaults", "depends_on", "before", "resources"],
-    later: &["compliance", "foreach"],
+    known: CRATE_KEYS,
+    later: &["foreach"],
+    told: &["provides", "bundle", "waivers"],
 };
+const USERCRATE: Keys = Keys { what: "a usercrate", ..CONFIGCRATE };
+const CRATE_KEYS: &[&str] = &["name", "vars", "defaults", "depends_on", "before", "compliance", "resources"];
+const ROLES: Keys =
+    Keys { what: "roles.vgo", known: &["roles"], later: &[], told: &["waivers", "compliance"] };
 const ROLE: Keys = Keys {
     what: "a role",
-    known: &["name", "configcrates", "includes", "vars", "when"],
-    later: &["usercrates", "case"],
+    known: &["name", "configcrates", "usercrates", "includes", "case", "vars", "when"],
+    later: &[],
+    told: &[],
+};
+const CASE: Keys = Keys {
+    what: "a branch of `case:`",
+    known: &["when", "configcrates", "usercrates"],
+    later: &[],
+    told: &[],
 };
 const CONFIGCRATE_REF: Keys = Keys {
     what: "a mention of a configcrate",
-    known: &["name", "when"],
-    later: &["foreach", "key", "state"],
+    known: &["name", "when", "state", "foreach", "key"],
+    later: &[],
+    told: &[],
 };
-const ROLE_REF: Keys = Keys { what: "a mention of a role", known: &["name", "when"], later: &[] };
+const USERCRATE_REF: Keys =
+    Keys { what: "a mention of a usercrate", known: &["name", "when"], later: &[], told: &["state"] };
+const ROLE_REF: Keys =
+    Keys { what: "a mention of a role", known: &["name", "when"], later: &[], told: &["state"] };
 
 impl Reader<'_> {
-    /// A file below `configcrates/`.
-    pub(super) fn configcrate(&mut self, node: &Node) -> Option<Configcrate> {
+    /// A file below `configcrates/`, or below a `usercrates/`.
+    pub(super) fn configcrate(&mut self, node: &Node, user: bool) -> Option<Configcrate> {
+        let keys = if user { &USERCRATE } else { &CONFIGCRATE };
         if let Data::Map(entries) = &node.data
             && let Some(entry) = entries.iter().find(|e| e.key == "envoys")
         {
-            let message = "a hostcrate does not lie below configcrates/";
-            let help = "move the file out of configcrates/, beside roles.vgo or into a directory of your own";
+            let library = if user { "usercrates/" } else { "configcrates/" };
+            let message = format!("a hostcrate does not lie below {library}");
+            let help =
+                format!("move the file out of {library}, beside roles.vgo or into a directory of your own");
             self.sink.push(Diagnostic::error(rules::FILE_PLACE, &entry.key_site, message).help(help));
             return None;
         }
-        let map = self.map(node, &CONFIGCRATE)?;
+        self.retired_tags(node);
+        let map = self.map(node, keys)?;
         let name = match map.get("name") {
-            Some((_, value)) => self.name(value, "a configcrate"),
+            Some((_, value)) => self.name(value, keys.what),
+            None if user => self.stem(node),
             None => {
-                self.missing(
-                    &node.site,
-                    CONFIGCRATE.what,
-                    "name",
-                    "it is the name by which roles and hosts ask for it",
-                );
+                let help = "it is the name by which roles and hosts ask for it";
+                self.missing(&node.site, keys.what, "name", help);
                 None
             }
         };
-        let defaults = map.get("defaults").map(|(_, value)| self.defaults(value)).unwrap_or_default();
-        let (mut resources, mut lost): (Vec<Resource>, Vec<String>) = (Vec::new(), Vec::new());
-        match map.get("resources") {
-            Some((_, value)) => {
-                let items = self.list(value, "resources");
-                if items.len() > RESOURCES_MAX {
-                    let message = format!("a configcrate has at most {RESOURCES_MAX} resources");
-                    self.sink.push(Diagnostic::error(rules::POLICY_SIZE, &value.site, message));
-                }
-                for item in items.iter().take(RESOURCES_MAX) {
-                    let Some(resource) = self.resource(item, &defaults) else {
-                        lost.extend(name_of(item));
-                        continue;
-                    };
-                    if let Some(first) = resources.iter().find(|r| r.name.value == resource.name.value) {
-                        let message = format!("the resource {} is declared twice", resource.name.value);
-                        let help = format!("the first is on line {}; rename one", first.name.site.line);
-                        let site = &resource.name.site;
-                        self.sink.push(Diagnostic::error(rules::NAME_TAKEN, site, message).help(help));
-                    } else {
-                        resources.push(resource);
-                    }
-                }
-            }
-            None => self.missing(&node.site, CONFIGCRATE.what, "resources", "list what it manages"),
+        if user {
+            self.usercrate_shape(node);
         }
-        let vars = map.get("vars").map(|(_, value)| self.vars(value)).unwrap_or_default();
+        let defaults = map.get("defaults").map(|(_, value)| self.defaults(value)).unwrap_or_default();
+        let resources = match map.get("resources") {
+            Some((_, value)) => self.resources(value, &defaults),
+            None => {
+                self.missing(&node.site, CONFIGCRATE.what, "resources", "list what it manages");
+                Resources::default()
+            }
+        };
+        let (resources, lost) = (resources.read, resources.lost);
+        let compliance = map.get("compliance").map(|(_, value)| self.tags(value)).unwrap_or_default();
+        let (vars, tests) =
+            map.get("vars").map(|(_, value)| self.configcrate_vars(value)).unwrap_or_default();
         let mut names =
             |key: &str| map.get(key).map(|(_, value)| self.names(value, "a configcrate")).unwrap_or_default();
         let (depends_on, before) = (names("depends_on"), names("before"));
-        Some(Configcrate { name: name?, path: self.path.clone(), vars, depends_on, before, resources, lost })
+        Some(Configcrate {
+            name: name?,
+            path: self.path.clone(),
+            user,
+            compliance,
+            vars,
+            tests,
+            depends_on,
+            before,
+            resources,
+            lost,
+        })
+    }
+
+    /// A usercrate that gives itself no name has that of its file (F30).
+    fn stem(&mut self, node: &Node) -> Option<Name> {
+        let stem = super::stem_of(&self.path).to_string();
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if stem.is_empty() || !stem.chars().all(plain) {
+            let message = "the file's name cannot be the name of a usercrate";
+            let diagnostic = Diagnostic::error(rules::NAME_INVALID, &node.site, message);
+            self.sink
+                .push(diagnostic.found(&stem).help("give it a `name:` of letters, digits, `.`, `-` and `_`"));
+            return None;
+        }
+        Some(Name { value: stem, site: Site::start(&self.path) })
+    }
+
+    /// A usercrate is one person's: exactly one user, counted as it is written (F27, D6).
+    fn usercrate_shape(&mut self, node: &Node) {
+        let mut users = Vec::new();
+        if let Data::Map(entries) = &node.data
+            && let Some(resources) = entries.iter().find(|e| e.key == "resources")
+        {
+            find_users(&resources.value, &mut users);
+        }
+        if users.len() != 1 {
+            let message =
+                format!("usercrate must declare exactly one `type: user` resource — found {}", users.len());
+            let site = users.get(1).copied().unwrap_or(&node.site);
+            let help = "Move it to configcrates/ or restructure: one file for each person, and lists of people \
+                        under `usercrates:` of a role";
+            self.sink.push(Diagnostic::error(rules::USERCRATE_SHAPE, site, message).help(help));
+        }
+    }
+
+    /// `provides:` and `bundle:` at the top of a configcrate (B21).
+    fn retired_tags(&mut self, node: &Node) {
+        let Data::Map(entries) = &node.data else { return };
+        for entry in entries.iter().filter(|e| matches!(e.key.as_str(), "provides" | "bundle")) {
+            let message = format!("`{}` stands under `compliance:` now", entry.key);
+            let help = format!("write compliance: {{{}: […]}}", entry.key);
+            let rule = rules::CONFIGCRATE_TOP_LEVEL_PROVIDES_BUNDLE;
+            self.sink.push(Diagnostic::error(rule, &entry.key_site, message).help(help));
+        }
     }
 
     /// `defaults:`: attributes that at least one type knows.
@@ -118,8 +174,7 @@ impl Reader<'_> {
         match &node.data {
             Data::List(items) => items.iter().filter_map(|item| self.role(item)).collect(),
             Data::Map(entries) if entries.iter().any(|e| e.key == "roles") => {
-                let Some(map) = self.map(node, &Keys { what: "roles.vgo", known: &["roles"], later: &[] })
-                else {
+                let Some(map) = self.map(node, &ROLES) else {
                     return Vec::new();
                 };
                 let items = map.get("roles").map(|(_, value)| self.list(value, "roles")).unwrap_or_default();
@@ -150,17 +205,18 @@ impl Reader<'_> {
         };
         let configcrates =
             map.get("configcrates").map(|(_, value)| self.configcrate_refs(value)).unwrap_or_default();
+        let usercrates =
+            map.get("usercrates").map(|(_, value)| self.usercrate_refs(value)).unwrap_or_default();
         let includes = map.get("includes").map(|(_, value)| self.names(value, "a role")).unwrap_or_default();
-        if configcrates.is_empty() && includes.is_empty() && !map.contains_key("configcrates") {
-            self.missing(
-                &node.site,
-                ROLE.what,
-                "configcrates",
-                "list the configcrates it stands for, or `includes:`",
-            );
+        let cases = map.get("case").map(|(_, value)| self.cases(value)).unwrap_or_default();
+        if !["configcrates", "usercrates", "includes", "case"].iter().any(|key| map.contains_key(key)) {
+            let help = "list the configcrates it stands for, or `usercrates:`, `case:` or `includes:`";
+            self.missing(&node.site, ROLE.what, "configcrates", help);
         }
         Some(Role {
             configcrates,
+            usercrates,
+            cases,
             includes,
             vars: map.get("vars").map(|(_, value)| self.vars(value)).unwrap_or_default(),
             when: map.get("when").and_then(|(_, value)| self.ref_condition(value)),
@@ -168,10 +224,42 @@ impl Reader<'_> {
         })
     }
 
-    /// `configcrates:` of a role, a match block or a common.vgo.
+    /// `case:` of a role: every branch whose condition holds contributes (F11).
+    fn cases(&mut self, node: &Node) -> Vec<Case> {
+        let mut cases = Vec::new();
+        for item in self.list(node, "branches: {when: …, configcrates: […]}") {
+            let Some(map) = self.map(item, &CASE) else { continue };
+            let when = match map.get("when") {
+                Some((_, value)) => self.ref_condition(value),
+                None => {
+                    let help = "what always applies stands under `configcrates:` of the role";
+                    self.missing(&item.site, CASE.what, "when", help);
+                    None
+                }
+            };
+            let configcrates =
+                map.get("configcrates").map(|(_, value)| self.configcrate_refs(value)).unwrap_or_default();
+            let usercrates =
+                map.get("usercrates").map(|(_, value)| self.usercrate_refs(value)).unwrap_or_default();
+            if !map.contains_key("configcrates") && !map.contains_key("usercrates") {
+                let help = "list what the role stands for where the condition holds";
+                self.missing(&item.site, CASE.what, "configcrates", help);
+            }
+            cases.extend(when.map(|when| Case { when, configcrates, usercrates }));
+        }
+        cases
+    }
+
+    /// `configcrates:` of a role, a match block, a common.vgo or an environment.
     pub(super) fn configcrate_refs(&mut self, node: &Node) -> Vec<Ref> {
         let items = self.list(node, "configcrates");
         items.iter().filter_map(|item| self.reference(item, "a configcrate", &CONFIGCRATE_REF)).collect()
+    }
+
+    /// `usercrates:` of the same four.
+    pub(super) fn usercrate_refs(&mut self, node: &Node) -> Vec<Ref> {
+        let items = self.list(node, "usercrates");
+        items.iter().filter_map(|item| self.reference(item, "a usercrate", &USERCRATE_REF)).collect()
     }
 
     /// `roles:` of a match block or a common.vgo.
@@ -181,8 +269,21 @@ impl Reader<'_> {
     }
 
     fn reference(&mut self, node: &Node, of: &str, keys: &Keys) -> Option<Ref> {
-        if !matches!(node.data, Data::Map(_)) {
-            return Some(Ref { name: self.name(node, of)?, when: None });
+        let Data::Map(entries) = &node.data else {
+            return Some(Ref::bare(self.name(node, of)?));
+        };
+        if keys.told.contains(&"state")
+            && let Some(entry) = entries.iter().find(|e| e.key == "state")
+        {
+            let message = format!("`state:` belongs to mentions of configcrates, not of {}s", &of[2..]);
+            let help = match of {
+                "a role" => "set it on the configcrates of the role",
+                _ => {
+                    "to remove somebody, say `state: absent` on the user in the usercrate and publish; \
+                      take the mention out once every envoy has converged"
+                }
+            };
+            self.sink.push(Diagnostic::error(rules::REFERENCE_STATE, &entry.key_site, message).help(help));
         }
         let map = self.map(node, keys)?;
         let Some((_, name)) = map.get("name") else {
@@ -191,7 +292,39 @@ impl Reader<'_> {
         };
         let name = self.name(name, of);
         let when = map.get("when").and_then(|(_, value)| self.ref_condition(value));
-        Some(Ref { name: name?, when })
+        let absent = map.get("state").and_then(|(_, value)| self.ref_state(value));
+        let foreach = self.instances(&map);
+        Some(Ref { name: name?, when, absent, foreach })
+    }
+
+    /// `state:` of a mention: whether it is absent.
+    fn ref_state(&mut self, node: &Node) -> Option<Spanned<bool>> {
+        let text = self.text(node, "present or absent")?;
+        if let "present" | "absent" = text.as_str() {
+            return Some(Spanned { value: text == "absent", site: node.site.clone() });
+        }
+        let message = "a mention of a configcrate has no such state";
+        let diagnostic = Diagnostic::error(rules::STATE_UNKNOWN, &node.site, message).found(&text);
+        let diagnostic = diagnostic.expected("present or absent").near(&text, ["present", "absent"]);
+        self.sink.push(
+            diagnostic.help("`absent` retracts what the configcrate manages, `present` is the default"),
+        );
+        None
+    }
+
+    /// `foreach:` and `key:` of a mention of a configcrate (G14, G15).
+    fn instances(&mut self, map: &Entries<'_>) -> Option<Foreach> {
+        let key = map.get("key").and_then(|(_, value)| self.variable(value, "key"));
+        match (map.get("foreach"), map.get("key")) {
+            (Some((_, value)), _) => Some(Foreach { list: self.variable(value, "foreach")?, key }),
+            (None, Some((site, _))) => {
+                let message = "`key` belongs to `foreach`";
+                let help = "add `foreach:` with the list variable, or remove `key:`";
+                self.sink.push(Diagnostic::error(rules::FOREACH_KEY, site, message).help(help));
+                None
+            }
+            (None, None) => None,
+        }
     }
 
     /// A condition outside a resource, where nothing can be triggered.
@@ -213,5 +346,23 @@ pub(super) fn name_of(node: &Node) -> Option<String> {
     match &entries.iter().find(|e| e.key == "name")?.value.data {
         Data::Scalar(scalar) => Some(scalar.text.clone()),
         _ => None,
+    }
+}
+
+/// The places of `type: user` in a list of resources, blocks of resources included.
+fn find_users<'n>(node: &'n Node, users: &mut Vec<&'n Site>) {
+    let Data::List(items) = &node.data else { return };
+    for item in items {
+        let Data::Map(entries) = &item.data else { continue };
+        for entry in entries {
+            match (&entry.value.data, entry.key.as_str()) {
+                (Data::Scalar(scalar), "type") if scalar.text == "user" => users.push(&entry.key_site),
+                (Data::Map(inner), "conditional_block") => {
+                    let resources = inner.iter().filter(|e| e.key == "resources");
+                    resources.for_each(|e| find_users(&e.value, users));
+                }
+                _ => {}
+            }
+        }
     }
 }

@@ -19,21 +19,24 @@ pub(super) struct Keys {
     pub known: &'static [&'static str],
     /// Keys of the language that this version lacks.
     pub later: &'static [&'static str],
+    /// Keys that do not belong here, and that have been reported already.
+    pub told: &'static [&'static str],
 }
 
 /// Keys that once were, anywhere, and what took their place.
 const RETIRED: [(&str, &str); 6] = [
     (
         "environment_overrides",
-        "it was replaced by environments.vgo, which is not part of this version: use common.vgo",
+        "say `environment:` here, and put the values under `env:` of an environments.vgo",
     ),
-    ("vars_from", "it was replaced by `vars:` in common.vgo"),
+    ("vars_from", "put the values under `vars:` of a common.vgo, or of an environments.vgo"),
     (
         "exclude_usercrates",
-        "usercrates do nothing until they are included with `usercrates:`; remove the key",
+        "usercrates do nothing until `usercrates:` of a match block, common.vgo, environments.vgo or role names \
+         them: remove the key, and name there those that are wanted",
     ),
-    ("provides", "it belongs under `compliance:`, which is not part of this version"),
-    ("bundle", "it belongs under `compliance:`, which is not part of this version"),
+    ("provides", "it belongs under `compliance:` of a configcrate"),
+    ("bundle", "it belongs under `compliance:` of a configcrate"),
     ("password-secret", "it is written `password: \"secret:…\"`, which is not part of this version"),
 ];
 
@@ -55,7 +58,7 @@ impl Reader<'_> {
             let key = entry.key.as_str();
             if keys.known.contains(&key) {
                 known.insert(key, (&entry.key_site, &entry.value));
-            } else {
+            } else if !keys.told.contains(&key) {
                 self.sink.push(refusal(key, &entry.key_site, keys));
             }
         }

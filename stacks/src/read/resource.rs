@@ -1,36 +1,144 @@
-//! Resources: checked against the schema table, defaults merged in, texts of `source:` embedded.
+//! Resources: their common fields and keys checked against the schema table, defaults merged in.
 //!
-//! What comes out has only attributes that its type knows; templates are checked but not rendered.
+//! What comes out has only attributes that its type knows; templates are checked but not rendered, lists of `foreach:`
+//! not looked up.
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
 use vigo_base::text::nearest;
 
 use crate::diagnostic::{Diagnostic, Site};
-use crate::parsed::{Name, Resource, TemplateText};
+use crate::parsed::{Condition, Name, Resource, Spanned};
 use crate::rules;
-use crate::schema::{self, Attribute, Kind, Type};
+use crate::schema::{self, Kind, Reversal, Type};
+use crate::setting::Setting;
 use crate::template;
-use crate::words::{LIST_MAX, Word};
+use crate::when::{Expr, WHEN_BYTES};
 use crate::yaml::{Data, Node};
 
 use super::Reader;
-use super::keys::Entries;
+use super::attribute::Body;
+use super::keys::{Entries, Keys};
 
 /// A `defaults:` entry.
 pub(super) type Defaults<'n> = BTreeMap<&'n str, (&'n Site, &'n Node)>;
 
-/// The attributes of a resource while they are read.
+/// Resources that one configcrate may have, those of its blocks included.
+const RESOURCES_MAX: usize = 5_000;
+/// Paths of secrets that one resource may watch.
+const SECRETS_MAX: usize = 64;
+
+const BLOCK: Keys =
+    Keys { what: "a conditional_block", known: &["when", "resources"], later: &[], told: &[] };
+
+/// The resources of a configcrate, and the names of those that could not be read.
 #[derive(Default)]
-struct Body {
-    values: BTreeMap<String, Value>,
-    templates: Vec<TemplateText>,
+pub(super) struct Resources {
+    pub read: Vec<Resource>,
+    pub lost: Vec<String>,
+    lines: BTreeMap<String, usize>,
+    /// All that were looked at.
+    count: usize,
 }
 
 impl Reader<'_> {
-    /// One element of `resources:`.
-    pub(super) fn resource(&mut self, node: &Node, defaults: &Defaults<'_>) -> Option<Resource> {
+    /// `resources:`, the blocks in it flattened (G22).
+    pub(super) fn resources(&mut self, node: &Node, defaults: &Defaults<'_>) -> Resources {
+        let mut all = Resources::default();
+        self.resources_within(node, defaults, None, &mut all);
+        all
+    }
+
+    /// The resources of one list; `outer` is the condition of the blocks around it. YAML bounds how deep they nest.
+    fn resources_within(
+        &mut self,
+        node: &Node,
+        defaults: &Defaults<'_>,
+        outer: Option<&Condition>,
+        all: &mut Resources,
+    ) {
+        for item in self.list(node, "resources") {
+            all.count += 1;
+            if all.count > RESOURCES_MAX {
+                if all.count == RESOURCES_MAX + 1 {
+                    let message = format!("a configcrate has at most {RESOURCES_MAX} resources");
+                    let help = "split it into several configcrates";
+                    self.sink.push(Diagnostic::error(rules::POLICY_SIZE, &item.site, message).help(help));
+                }
+                return;
+            }
+            if let Data::Map(entries) = &item.data
+                && let Some(block) = entries.iter().find(|e| e.key == "conditional_block")
+            {
+                for other in entries.iter().filter(|e| e.key != "conditional_block") {
+                    let message = format!("`{}` stands beside a conditional_block", other.key);
+                    let help =
+                        "a block is an element of its own; its keys are `when` and `resources`, inside it";
+                    let diagnostic = Diagnostic::error(rules::BLOCK_SHAPE, &other.key_site, message);
+                    self.sink.push(diagnostic.help(help));
+                }
+                self.block(&block.value, defaults, outer, all);
+                continue;
+            }
+            let Some(mut resource) = self.resource(item, defaults) else {
+                all.lost.extend(super::crates::name_of(item));
+                continue;
+            };
+            resource.when = self.joined(outer, resource.when);
+            let (name, site) = (&resource.name.value, &resource.name.site);
+            if let Some(line) = all.lines.get(name) {
+                let message = format!("the resource {name} is declared twice");
+                let help = format!("the first is on line {line}; rename one");
+                self.sink.push(Diagnostic::error(rules::NAME_TAKEN, site, message).help(help));
+            } else {
+                all.lines.insert(name.clone(), site.line);
+                all.read.push(resource);
+            }
+        }
+    }
+
+    fn block(
+        &mut self,
+        node: &Node,
+        defaults: &Defaults<'_>,
+        outer: Option<&Condition>,
+        all: &mut Resources,
+    ) {
+        let Some(map) = self.map(node, &BLOCK) else { return };
+        let when = match map.get("when") {
+            Some((_, value)) => self.condition(value),
+            None => {
+                self.missing(&node.site, BLOCK.what, "when", "it is the condition that its resources share");
+                None
+            }
+        };
+        let joined = self.joined(outer, when);
+        match map.get("resources") {
+            Some((_, value)) => self.resources_within(value, defaults, joined.as_ref(), all),
+            None => self.missing(&node.site, BLOCK.what, "resources", "list what the condition is for"),
+        }
+    }
+
+    /// Both conditions (G22), the outer one first.
+    fn joined(&mut self, outer: Option<&Condition>, inner: Option<Condition>) -> Option<Condition> {
+        let (outer, inner) = match (outer, inner) {
+            (None, inner) => return inner,
+            (Some(outer), None) => return Some(outer.clone()),
+            (Some(outer), Some(inner)) => (outer, inner),
+        };
+        let whole = Expr::all([outer.value.clone(), inner.value]);
+        if whole.to_string().len() > WHEN_BYTES {
+            let message =
+                format!("the condition and those of its blocks together have over {WHEN_BYTES} bytes");
+            let help = "shorten one of them";
+            self.sink.push(Diagnostic::error(rules::WHEN_INVALID, &inner.site, message).help(help));
+            return Some(outer.clone());
+        }
+        Some(Spanned { value: whole, site: inner.site })
+    }
+
+    /// One element of `resources:` that is no block.
+    fn resource(&mut self, node: &Node, defaults: &Defaults<'_>) -> Option<Resource> {
         let Data::Map(entries) = &node.data else {
             let diagnostic = Diagnostic::error(rules::VALUE_KIND, &node.site, "a resource is a map");
             self.sink
@@ -38,34 +146,35 @@ impl Reader<'_> {
             return None;
         };
         let given: Entries<'_> = entries.iter().map(|e| (e.key.as_str(), (&e.key_site, &e.value))).collect();
-        if given.contains_key("conditional_block") {
-            self.refuse_later(given["conditional_block"].0, "conditional_block");
-            return None;
-        }
+        let foreach = given.get("foreach").and_then(|(_, value)| self.variable(value, "foreach"));
         let name = match given.get("name") {
-            Some((_, value)) => self.name(value, "a resource"),
+            Some((_, value)) => self.own_name(value, "a resource"),
             None => {
-                self.missing(
-                    &node.site,
-                    "a resource",
-                    "name",
-                    "give it a name that is unique in its configcrate",
-                );
+                let help = "give it a name that is unique in its configcrate";
+                self.missing(&node.site, "a resource", "name", help);
                 None
             }
         };
         let kind = self.kind(node, &given)?;
         self.check_keys(&given, kind);
-        let body = self.body(node, &given, defaults, kind);
+        let mut body = Body::default();
+        self.body(node, &given, defaults, kind, &mut body);
+        let case = self.branches(&given, kind, &mut body);
+        let (revert, on_revert) = self.reversal(node, &given, kind, &mut body);
+        let when = given.get("when").and_then(|(_, value)| self.condition(value));
         let refs = |reader: &mut Self, key: &str| match given.get(key) {
             Some((_, value)) => reader.references(value),
             None => Vec::new(),
         };
-        Some(Resource {
+        let resource = Resource {
             kind,
-            attributes: body.values,
-            templates: body.templates,
-            when: given.get("when").and_then(|(_, value)| self.condition(value)),
+            case,
+            foreach,
+            each: None,
+            revert,
+            on_revert,
+            watch_secret: given.get("watch_secret").map(|(_, v)| self.secrets(v)).unwrap_or_default(),
+            when,
             depends_on: refs(self, "depends_on"),
             before: refs(self, "before"),
             notify: refs(self, "notify"),
@@ -74,33 +183,77 @@ impl Reader<'_> {
                 Some((_, value)) => self.whole(value, 1, schema::TIMEOUT_MAX).unwrap_or(kind.timeout),
                 None => kind.timeout,
             },
+            attributes: body.settings,
+            sites: body.sites,
+            templates: body.templates,
             name: name?,
-        })
+        };
+        Some(self.noted(resource))
     }
 
-    /// A list of references: names, or `configcrate/resource`.
+    /// The resource with its first mention of an element, whose name a copy must have.
+    fn noted(&mut self, mut resource: Resource) -> Resource {
+        resource.each = crate::expand::first_mention(&resource);
+        if let Some(list) = &resource.foreach
+            && template::mentions(&resource.name.value).is_empty()
+        {
+            let message = format!("every copy for an element of {} has the same name", list.value);
+            let help = "put the element into the name: \"… {{ .Item }}\", or a field of it";
+            self.sink.push(Diagnostic::error(rules::FOREACH_NAME, &resource.name.site, message).help(help));
+        }
+        resource
+    }
+
+    /// The name of a variable.
+    pub(super) fn variable(&mut self, node: &Node, key: &str) -> Option<Name> {
+        let text = self.text(node, "the name of a variable")?;
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if !text.is_empty() && text.len() <= 128 && text.chars().all(plain) {
+            return Some(Name { value: text, site: node.site.clone() });
+        }
+        let message = format!("`{key}:` names a variable");
+        let help = "write its bare name, like `foreach: users`";
+        self.sink.push(Diagnostic::error(rules::FOREACH_LIST, &node.site, message).found(&text).help(help));
+        None
+    }
+
+    /// A list of references: names, or `configcrate/resource`, with elements of `foreach:` in them or not.
     fn references(&mut self, node: &Node) -> Vec<Name> {
         let items = self.list(node, "names of resources");
-        let mut found = Vec::new();
+        items.iter().filter_map(|item| self.own_name(item, "a reference")).collect()
+    }
+
+    /// `watch_secret:`: paths of secrets, without `secret:`.
+    fn secrets(&mut self, node: &Node) -> Vec<String> {
+        let single = matches!(node.data, Data::Scalar(_)) && !node.is_null();
+        let items = if single { std::slice::from_ref(node) } else { self.list(node, "paths of secrets") };
+        let mut paths = Vec::new();
         for item in items {
-            let qualified = match &item.data {
-                Data::Scalar(s) => s.text.split_once('/').map(|(c, r)| (c.to_string(), r.to_string())),
-                _ => None,
+            let Data::Scalar(scalar) = &item.data else {
+                let _ = self.text(item, "the path of a secret, like app/token");
+                continue;
             };
-            match qualified {
-                Some((c, r)) if !c.is_empty() && !r.is_empty() && !r.contains('/') => {
-                    found.push(Name { value: format!("{c}/{r}"), site: item.site.clone() });
-                }
-                _ => found.extend(self.name(item, "a resource")),
+            let path = scalar.text.strip_prefix("secret:").unwrap_or(&scalar.text);
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+            let sound = (1..=256).contains(&path.len())
+                && path.chars().all(plain)
+                && path.split('/').all(|part| !part.is_empty() && part != "..");
+            if sound && paths.len() < SECRETS_MAX {
+                paths.push(path.to_string());
+                continue;
             }
+            let message = "this cannot be the path of a secret";
+            let diagnostic = Diagnostic::error(rules::VALUE_KIND, &item.site, message);
+            let expected = format!("names joined by `/`, like app/token, at most {SECRETS_MAX} of them");
+            self.sink.push(diagnostic.found(&scalar.text).expected(expected));
         }
-        found
+        paths
     }
 
     fn kind(&mut self, node: &Node, given: &Entries<'_>) -> Option<&'static Type> {
         let known = || schema::TYPES.iter().map(|t| t.name);
         let Some((_, value)) = given.get("type") else {
-            let help = format!("this version has {}", known().collect::<Vec<_>>().join(", "));
+            let help = format!("known are {}", known().collect::<Vec<_>>().join(", "));
             self.missing(&node.site, "a resource", "type", &help);
             return None;
         };
@@ -108,29 +261,11 @@ impl Reader<'_> {
         if let Some(kind) = schema::find(&text) {
             return Some(kind);
         }
-        let help = format!("this version has {}", known().collect::<Vec<_>>().join(", "));
-        self.sink.push(if schema::LATER_TYPES.contains(&text.as_str()) {
-            let message = format!("the resource type {text} is part of the language but not of this version");
-            Diagnostic::error(rules::NOT_IN_THIS_VERSION, &value.site, message).help(help)
-        } else {
-            let all: Vec<&str> = known().chain(schema::LATER_TYPES).collect();
-            Diagnostic::error(rules::TYPE_UNKNOWN, &value.site, format!("there is no resource type {text}"))
-                .near(&text, all)
-                .help(help)
-        });
+        let help = format!("known are {}", known().collect::<Vec<_>>().join(", "));
+        let message = format!("there is no resource type {text}");
+        let diagnostic = Diagnostic::error(rules::TYPE_UNKNOWN, &value.site, message);
+        self.sink.push(diagnostic.near(&text, known()).help(help));
         None
-    }
-
-    fn refuse_later(&mut self, site: &Site, key: &str) {
-        let help = match key {
-            "foreach" | "case" | "match" => "write the resources out, with `when:` where they differ",
-            "conditional_block" => "give each resource the condition with `when:`",
-            "watch_secret" => "secrets are not part of this version",
-            "stream_edit" => "put the finished text into `content:` or `source:`",
-            _ => "remove it",
-        };
-        let message = format!("`{key}` is part of the language but not of this version");
-        self.sink.push(Diagnostic::error(rules::NOT_IN_THIS_VERSION, site, message).help(help));
     }
 
     fn check_keys(&mut self, given: &Entries<'_>, kind: &'static Type) {
@@ -139,108 +274,109 @@ impl Reader<'_> {
             if own || (*key == "path" && kind.attribute("target_path").is_some()) {
                 continue;
             }
-            if schema::LATER_FIELDS.contains(key) || (*key == "stream_edit" && kind.name == "file") {
-                self.refuse_later(site, key);
+            if *key == "password-secret" {
+                let message = "`password-secret` is no longer a key";
+                let help = "it is written `password: \"secret:…\"`, which is not part of this version";
+                self.sink.push(Diagnostic::error(rules::KEY_RETIRED, site, message).help(help));
                 continue;
             }
-            let known: Vec<&str> =
-                kind.attributes.iter().map(|a| a.name).chain(schema::COMMON_FIELDS).collect();
+            let mut known: Vec<&str> = kind.attributes.iter().map(|a| a.name).collect();
+            known.extend(schema::COMMON_FIELDS.iter().filter(|field| fits_type(field, kind)));
             let message = format!("the resource type {} has no attribute `{key}`", kind.name);
-            let help = format!("known are {}", known.join(", "));
+            let help = match nearest(key, ["conditional_block"]) {
+                Some(_) => "a conditional_block is an element of `resources:`".to_string(),
+                None => format!("known are {}", known.join(", ")),
+            };
             let diagnostic = Diagnostic::error(rules::KEY_UNKNOWN, site, message);
             self.sink.push(diagnostic.near(key, known).help(help));
         }
     }
 
-    fn body(
+    /// `revert:` and `on_revert:`, as far as the type is undone by them (G24–G30).
+    fn reversal(
         &mut self,
         node: &Node,
         given: &Entries<'_>,
-        defaults: &Defaults<'_>,
-        kind: &'static Type,
-    ) -> Body {
-        let mut body = Body::default();
-        let state = self.state(given, defaults, kind);
-        for attribute in kind.attributes {
-            let Some((_, value)) = self.given(given, defaults, kind, attribute) else { continue };
-            if let Some(read) = self.attribute(value, attribute, &mut body) {
-                // The text of a source takes the place of the content.
-                let name = if attribute.kind == Kind::Source { "content" } else { attribute.name };
-                body.values.insert(name.to_string(), read);
-            }
-        }
-        for attribute in kind.attributes {
-            let needed = attribute.required
-                || state.as_deref().is_some_and(|s| kind.required_in.contains(&(s, attribute.name)));
-            if needed && self.given(given, defaults, kind, attribute).is_none() {
-                let what = format!("the resource type {}", kind.name);
-                self.missing(&node.site, &what, attribute.name, attribute.about);
-            }
-        }
-        for (a, b) in kind.exclusive {
-            if let (Some(_), Some((site, _))) = (given.get(a), given.get(b)) {
-                let message = format!("`{a}` and `{b}` exclude each other");
-                self.sink
-                    .push(Diagnostic::error(rules::ATTRIBUTES_EXCLUSIVE, site, message).help("keep one"));
-            }
-        }
-        if let Some(state) = state {
-            body.values.insert("state".into(), Value::String(state));
-        }
-        body
-    }
-
-    /// What is given for an attribute, here or in `defaults:`; what excludes a given one is no default.
-    fn given<'n>(
-        &mut self,
-        given: &Entries<'n>,
-        defaults: &Defaults<'n>,
         kind: &Type,
-        attribute: &Attribute,
-    ) -> Option<(&'n Site, &'n Node)> {
-        if attribute.name == "target_path"
-            && let Some((site, value)) = given.get("path")
-        {
-            if given.contains_key("target_path") {
-                let message = "`path` and `target_path` are the same attribute";
-                let diagnostic = Diagnostic::error(rules::ATTRIBUTES_EXCLUSIVE, site, message);
-                if !self.sink.contains(&diagnostic.clone().help("keep `target_path`")) {
-                    self.sink.push(diagnostic.help("keep `target_path`"));
-                }
-            }
-            return Some((site, value));
-        }
-        if let Some(found) = given.get(attribute.name) {
-            return Some(*found);
-        }
-        let excluded = kind.exclusive.iter().any(|(a, b)| {
-            (*a == attribute.name && given.contains_key(b)) || (*b == attribute.name && given.contains_key(a))
+        body: &mut Body,
+    ) -> (bool, Option<String>) {
+        let revert = given.get("revert").and_then(|(_, value)| self.boolean(value)).unwrap_or(false);
+        let command = given.get("on_revert").and_then(|(_, value)| {
+            let text = self.text(value, "a command")?;
+            self.check_template(&text, value, body);
+            Some(text)
         });
-        if excluded { None } else { defaults.get(attribute.name).copied() }
+        for key in ["revert", "on_revert"] {
+            let Some((site, _)) = given.get(key) else { continue };
+            let refused = match kind.reversal {
+                Reversal::State(state, beside) => {
+                    let beside: String =
+                        beside.iter().map(|(name, value)| format!(" and `{name}: {value}`")).collect();
+                    let message = format!("the resource type {} has states, and no `{key}`", kind.name);
+                    let help = format!("to undo it, say `state: {state}`{beside}");
+                    Some((rules::REVERT_STATE, message, help))
+                }
+                Reversal::None => {
+                    let message = format!("the resource type {} cannot be reverted yet", kind.name);
+                    let help = "declare the values that it should have instead".to_string();
+                    Some((rules::REVERT_IMPOSSIBLE, message, help))
+                }
+                Reversal::Snapshot if key == "on_revert" => {
+                    let message =
+                        format!("the resource type {} sets a value, and needs no command", kind.name);
+                    let help = "`revert: true` restores the value that was found first: remove `on_revert`";
+                    Some((rules::REVERT_COMMAND, message, help.to_string()))
+                }
+                _ => None,
+            };
+            if let Some((rule, message, help)) = refused {
+                self.sink.push(Diagnostic::error(rule, site, message).help(help));
+            }
+        }
+        if revert && kind.reversal.by_command() && !given.contains_key("on_revert") {
+            let site = given.get("revert").map_or(&node.site, |(site, _)| site);
+            let message = format!("`revert` of a resource of type {} needs `on_revert`", kind.name);
+            let help = "say with `on_revert:` which command undoes what `command` did";
+            self.sink.push(Diagnostic::error(rules::REVERT_COMMAND, site, message).help(help));
+        }
+        if command.as_ref().is_some_and(|c| c.trim().is_empty())
+            && let Some((_, value)) = given.get("on_revert")
+        {
+            let message = "the command is empty";
+            let help = "write the command that undoes it, or remove `on_revert`";
+            self.sink.push(Diagnostic::error(rules::REVERT_COMMAND, &value.site, message).help(help));
+        }
+        (revert && kind.reversal.by_revert(), command.filter(|_| kind.reversal.by_command()))
     }
 
-    fn state(&mut self, given: &Entries<'_>, defaults: &Defaults<'_>, kind: &Type) -> Option<String> {
-        let inherited = defaults.get("state").filter(|_| !kind.states.is_empty());
-        let Some((_, value)) = given.get("state").or(inherited) else {
-            return kind.default_state().map(str::to_string);
-        };
-        let text = self.text(value, "a state")?;
+    /// One state, or `None` if it was refused.
+    pub(super) fn state(&mut self, node: &Node, kind: &Type, body: &mut Body) -> Option<String> {
+        let text = self.text(node, "a state")?;
         if kind.states.is_empty() {
             let message = format!("the resource type {} performs an action and has no state", kind.name);
-            let help =
-                "to undo an action there is `revert:`, which is part of the language but not of this version";
+            let message = match kind.reversal {
+                Reversal::Snapshot => {
+                    format!("the resource type {} sets a value and has no state", kind.name)
+                }
+                Reversal::None => format!("the resource type {} sets values and has no state", kind.name),
+                _ => message,
+            };
+            let help = match kind.reversal {
+                Reversal::Snapshot => "`revert: true` restores the value that was found first",
+                Reversal::None => "it cannot be undone yet: declare the values that it should have",
+                _ => "to undo it, give the command with `on_revert:` and say `revert: true`",
+            };
             self.sink
-                .push(Diagnostic::error(rules::STATE_UNKNOWN, &value.site, message).found(&text).help(help));
+                .push(Diagnostic::error(rules::STATE_UNKNOWN, &node.site, message).found(&text).help(help));
             return None;
         }
         if template::holds(&text) {
-            let mut body = Body::default();
-            self.check_template(&text, value, &mut body);
+            self.check_template(&text, node, body);
             return Some(text);
         }
         if !kind.states.contains(&text.as_str()) {
             let message = format!("the resource type {} has no such state", kind.name);
-            let diagnostic = Diagnostic::error(rules::STATE_UNKNOWN, &value.site, message);
+            let diagnostic = Diagnostic::error(rules::STATE_UNKNOWN, &node.site, message);
             let diagnostic = diagnostic.found(&text).expected(kind.states.join(" or "));
             self.sink.push(if kind.name == "service" && text == "absent" {
                 diagnostic.help("to retract a service, say `state: stopped` and `enabled: false`")
@@ -251,173 +387,25 @@ impl Reader<'_> {
         }
         Some(text)
     }
+}
 
-    fn attribute(&mut self, node: &Node, attribute: &Attribute, body: &mut Body) -> Option<Value> {
-        match attribute.kind {
-            Kind::Bool => self.boolean(node).map(Value::Bool),
-            Kind::Source => self.source(node, body).map(Value::String),
-            Kind::ExitCodes => {
-                let items = self.list(node, "exit codes");
-                let codes: Vec<Value> =
-                    items.iter().filter_map(|i| self.whole(i, 0, 255)).map(Value::from).collect();
-                (!codes.is_empty()).then_some(Value::Array(codes))
-            }
-            Kind::Environment => self.environment(node, body),
-            Kind::Words(_) => self.words(node, attribute, body),
-            Kind::Text | Kind::Path | Kind::Mode | Kind::Word(_) => {
-                let text = self.attribute_text(node, attribute, body)?;
-                self.shaped(node, attribute, text).map(Value::String)
-            }
-        }
-    }
-
-    /// A list of words, or one alone.
-    fn words(&mut self, node: &Node, attribute: &Attribute, body: &mut Body) -> Option<Value> {
-        let single = matches!(node.data, Data::Scalar(_)) && !node.is_null();
-        let items = if single { std::slice::from_ref(node) } else { self.list(node, "texts") };
-        if items.len() > LIST_MAX {
-            let message = format!("`{}` has {} elements", attribute.name, items.len());
-            let diagnostic = Diagnostic::error(rules::VALUE_KIND, &node.site, message);
-            self.sink.push(diagnostic.expected(format!("at most {LIST_MAX}")));
-            return None;
-        }
-        let texts = items.iter().filter_map(|item| {
-            let text = self.attribute_text(item, attribute, body)?;
-            self.shaped(item, attribute, text).map(Value::String)
-        });
-        Some(Value::Array(texts.collect()))
-    }
-
-    /// The text, if it has the form of its kind or may get it when its templates are rendered.
-    fn shaped(&mut self, node: &Node, attribute: &Attribute, text: String) -> Option<String> {
-        let fault = attribute.kind.fault(&text);
-        let fits = match attribute.kind {
-            Kind::Word(_) | Kind::Words(_) => fault.is_none(),
-            kind => schema::fits(kind, &Value::String(text.clone())),
-        };
-        if fits || template::holds(&text) {
-            return Some(text);
-        }
-        let message = match fault {
-            Some(why) => format!("this cannot be the `{}`: {why}", attribute.name),
-            None => format!("this cannot be the `{}`", attribute.name),
-        };
-        let found = if attribute.kind == Kind::Word(Word::PasswordHash) {
-            "a text that is not shown".to_owned()
-        } else {
-            node.shown()
-        };
-        let diagnostic = Diagnostic::error(rules::VALUE_KIND, &node.site, message);
-        self.sink.push(diagnostic.found(&found).expected(attribute.kind.expected()));
-        None
-    }
-
-    fn attribute_text(&mut self, node: &Node, attribute: &Attribute, body: &mut Body) -> Option<String> {
-        if attribute.kind == Kind::Text && node.is_null() && attribute.name == "content" {
-            return Some(String::new());
-        }
-        if let Data::Map(entries) = &node.data
-            && entries.iter().any(|e| e.key == "default")
-        {
-            let message = "lookup tables are part of the language but not of this version";
-            let help = "write the resource several times, each with its `when:`";
-            self.sink.push(Diagnostic::error(rules::NOT_IN_THIS_VERSION, &node.site, message).help(help));
-            return None;
-        }
-        let text = self.text(node, attribute.kind.expected())?;
-        self.check_template(&text, node, body);
-        Some(text)
-    }
-
-    fn environment(&mut self, node: &Node, body: &mut Body) -> Option<Value> {
-        let Data::Map(entries) = &node.data else {
-            let diagnostic = Diagnostic::error(rules::VALUE_KIND, &node.site, "`environment` is a map");
-            self.sink.push(diagnostic.found(&node.shown()).expected(Kind::Environment.expected()));
-            return None;
-        };
-        let mut map = serde_json::Map::new();
-        for entry in entries {
-            if !schema::is_variable(&entry.key) {
-                let diagnostic =
-                    Diagnostic::error(rules::NAME_INVALID, &entry.key_site, "this cannot name a variable");
-                self.sink.push(diagnostic.found(&entry.key).expected("letters, digits and `_`"));
-                continue;
-            }
-            if let Some(text) = self.text(&entry.value, "a text") {
-                self.check_template(&text, &entry.value, body);
-                map.insert(entry.key.clone(), Value::String(text));
-            }
-        }
-        Some(Value::Object(map))
-    }
-
-    /// The text of a file under `templates/`.
-    fn source(&mut self, node: &Node, body: &mut Body) -> Option<String> {
-        let path = self.text(node, Kind::Source.expected())?;
-        let refuse = |message: String, help: String| {
-            Diagnostic::error(rules::SOURCE_MISSING, &node.site, message).found(&path).help(help)
-        };
-        if template::holds(&path) {
-            let message =
-                "a template in `source` is part of the language but not of this version".to_string();
-            self.sink.push(
-                Diagnostic::error(rules::NOT_IN_THIS_VERSION, &node.site, message)
-                    .help("write the resource several times, each with its `when:`"),
-            );
-            return None;
-        }
-        if !path.starts_with("templates/") {
-            let help = format!("write templates/{}", path.trim_start_matches(['.', '/']));
-            self.sink.push(refuse("a source lies under templates/".into(), help));
-            return None;
-        }
-        let tree = self.tree;
-        let Some(bytes) = tree.get(&path) else {
-            let known: Vec<&str> =
-                tree.iter().map(|(p, _)| p).filter(|p| p.starts_with("templates/")).collect();
-            let help = match nearest(&path, known.iter().copied()) {
-                Some(near) => format!("did you mean {near}?"),
-                None => "put the file there".into(),
-            };
-            self.sink.push(refuse("the tree has no such file".into(), help));
-            return None;
-        };
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            let help = "a file that is not text cannot be a source in this version".into();
-            self.sink.push(refuse("the source is not UTF-8".into(), help));
-            return None;
-        };
-        let file = std::sync::Arc::from(path.as_str());
-        let place = |line: usize, column: usize| Site { line, column, ..Site::start(&file) };
-        match template::check(text) {
-            Ok(printed) => note_printed(body, printed, &place),
-            Err(error) => self.sink.push(
-                Diagnostic::error(rules::TEMPLATE_INVALID, &place(error.line, error.column), error.message)
-                    .help(error.help),
-            ),
-        }
-        Some(text.to_string())
-    }
-
-    fn check_template(&mut self, text: &str, node: &Node, body: &mut Body) {
-        if !template::holds(text) {
-            return;
-        }
-        match template::check(text) {
-            Ok(printed) => note_printed(body, printed, &|line, column| node.site_within(line, column)),
-            Err(error) => {
-                let site = node.site_within(error.line, error.column);
-                self.sink
-                    .push(Diagnostic::error(rules::TEMPLATE_INVALID, &site, error.message).help(error.help));
-            }
-        }
+/// Whether the field is for resources of that type.
+fn fits_type(field: &str, kind: &Type) -> bool {
+    match field {
+        "state" => !kind.states.is_empty(),
+        "revert" => kind.reversal.by_revert(),
+        "on_revert" => kind.reversal.by_command(),
+        _ => true,
     }
 }
 
-fn note_printed(body: &mut Body, printed: Vec<template::Printed>, place: &dyn Fn(usize, usize) -> Site) {
-    let certain = printed.into_iter().filter(|p| !p.guarded);
-    let printed: Vec<_> = certain.map(|p| (p.path, place(p.line, p.column))).collect();
-    if !printed.is_empty() {
-        body.templates.push(TemplateText { printed });
-    }
+/// The states that a setting may come to; `None` among them for one that a template gives.
+pub(super) fn states(setting: Option<&Setting>) -> Vec<Option<&str>> {
+    let Some(setting) = setting else { return vec![None] };
+    setting.values().map(|v| v.as_str().filter(|s| !template::holds(s))).collect()
+}
+
+/// The name by which an attribute travels: what a source holds is content.
+pub(super) fn stored(name: &'static str, kind: Kind) -> &'static str {
+    if kind == Kind::Source { "content" } else { name }
 }

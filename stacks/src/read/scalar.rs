@@ -38,24 +38,46 @@ impl Reader<'_> {
         }
     }
 
-    /// A name: of a configcrate, a resource, a role, a tag.
+    /// A name: of a configcrate, a role, a tag.
     pub(super) fn name(&mut self, node: &Node, of: &str) -> Option<Name> {
         let text = self.text(node, &format!("the name of {of}"))?;
         let wrong = if template::holds(&text) {
-            Some("templates in names belong to `foreach:`, which is not part of this version")
-        } else if text.is_empty() || text.len() > NAME_BYTES {
-            Some("a name has 1 to 128 bytes")
-        } else if text.chars().any(|c| !(c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' '))) {
-            Some("letters, digits, spaces, `.`, `-` and `_` are allowed")
-        } else if text.trim() != text {
-            Some("a name does not begin or end with a space")
+            Some("templates stand in the names of resources only, for the elements of `foreach:`")
         } else {
-            None
+            name_fault(&text)
         };
+        self.named(node, text, of, wrong)
+    }
+
+    /// The name of a resource, or a reference to one: elements of `foreach:` may stand in it. A reference may have
+    /// the configcrate before a `/`, and the key of an instance in brackets.
+    pub(super) fn own_name(&mut self, node: &Node, of: &str) -> Option<Name> {
+        let text = self.text(node, &format!("the name of {of}"))?;
+        if template::holds(&text) {
+            let wrong = match (template::check(&text), template::mentions(&text).is_empty()) {
+                (Err(error), _) => {
+                    let site = node.site_within(error.line, error.column);
+                    let diagnostic = Diagnostic::error(rules::TEMPLATE_INVALID, &site, error.message);
+                    self.sink.push(diagnostic.help(error.help));
+                    return None;
+                }
+                (Ok(_), true) => {
+                    Some("only the elements of `foreach:` may stand in it: {{ .Item }} or {{ .Each.… }}")
+                }
+                (Ok(_), false) => None,
+            };
+            return self.named(node, text, of, wrong);
+        }
+        let wrong = if of == "a reference" { reference_fault(&text) } else { name_fault(&text) };
+        self.named(node, text, of, wrong)
+    }
+
+    fn named(&mut self, node: &Node, text: String, of: &str, wrong: Option<&str>) -> Option<Name> {
         match wrong {
             None => Some(Spanned { value: text, site: node.site.clone() }),
             Some(why) => {
                 let message = format!("this cannot be the name of {of}");
+                let message = if of == "a reference" { "this cannot be a reference".into() } else { message };
                 let diagnostic = Diagnostic::error(rules::NAME_INVALID, &node.site, message);
                 self.sink.push(diagnostic.found(&text).help(why));
                 None
@@ -89,9 +111,6 @@ impl Reader<'_> {
         let diagnostic = Diagnostic::error(rules::VALUE_KIND, &node.site, "this is neither true nor false");
         let help = match &node.data {
             Data::Scalar(s) if matches!(s.text.as_str(), "true" | "false") => "remove the quotes",
-            Data::Scalar(s) if template::holds(&s.text) => {
-                "a template is a text; use `when:` on two resources"
-            }
             _ => "",
         };
         self.sink.push(diagnostic.found(&node.shown()).expected("true or false").help(help));
@@ -141,22 +160,33 @@ impl Reader<'_> {
 
     /// Reports a variable that cannot be: a conditional one, or one with the name of a word.
     fn refuse_var(&mut self, key: &str, site: &Site, value: &Node) -> bool {
-        if let Data::Map(inner) = &value.data
-            && inner.iter().any(|e| e.key == "trait")
-            && inner.iter().any(|e| matches!(e.key.as_str(), "in" | "gte" | "lte" | "gt" | "lt" | "eq"))
-        {
-            let message =
-                format!("the conditional variable `{key}` is part of the language but not of this version");
-            let help = "write the condition itself in `when:`";
-            self.sink.push(Diagnostic::error(rules::NOT_IN_THIS_VERSION, site, message).help(help));
-            return true;
+        if let Data::Map(inner) = &value.data {
+            if super::branches::is_conditional(inner) {
+                let message = format!("the conditional variable `{key}` does not belong here");
+                let help = "conditional variables stand in the `vars:` of a configcrate; elsewhere set true or false";
+                self.sink.push(Diagnostic::error(rules::CONDITIONAL_VARIABLE, site, message).help(help));
+                return true;
+            }
+            if inner.iter().any(|e| e.key == "default")
+                && inner.iter().any(|e| e.key.starts_with("tag:") || e.key.contains('='))
+            {
+                let message = format!("the variable `{key}` is a lookup table");
+                let help = "lookup tables are values of attributes: put the table where the variable is used";
+                self.sink.push(Diagnostic::error(rules::LOOKUP_PLACE, site, message).help(help));
+                return true;
+            }
         }
-        if ["true", "false", "changed", "and", "or", "not"].contains(&key) {
+        self.refuse_word(key, site)
+    }
+
+    /// Reports a variable that has the name of a word of conditions.
+    pub(super) fn refuse_word(&mut self, key: &str, site: &Site) -> bool {
+        let word = ["true", "false", "changed", "and", "or", "not"].contains(&key);
+        if word {
             let message = format!("`{key}` is a word of conditions and cannot name a variable");
             self.sink.push(Diagnostic::error(rules::NAME_INVALID, site, message).help("choose another name"));
-            return true;
         }
-        false
+        word
     }
 
     /// A value of the YAML core schema.
@@ -276,25 +306,38 @@ impl Reader<'_> {
 
     /// Checks the templates in the texts of a condition.
     fn check_texts(&mut self, expr: &when::Expr, node: &Node) {
-        let mut texts = Vec::new();
-        expr.walk(&mut |part| match part {
-            when::Expr::Call(_, text) => texts.push(text.clone()),
-            when::Expr::Compare { left, right, .. } => {
-                for side in [left, right] {
-                    if let when::Operand::Text(text) = side {
-                        texts.push(text.clone());
-                    }
-                }
-            }
-            _ => {}
-        });
-        for text in texts.iter().filter(|t| template::holds(t)) {
+        for text in expr.texts().into_iter().filter(|t| template::holds(t)) {
             if let Err(error) = template::check(text) {
                 self.sink.push(
                     Diagnostic::error(rules::TEMPLATE_INVALID, &node.site, error.message).help(error.help),
                 );
             }
         }
+    }
+}
+
+/// What is wrong with a name.
+pub(crate) fn name_fault(text: &str) -> Option<&'static str> {
+    if text.is_empty() || text.len() > NAME_BYTES {
+        Some("a name has 1 to 128 bytes")
+    } else if text.chars().any(|c| !(c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' '))) {
+        Some("letters, digits, spaces, `.`, `-` and `_` are allowed")
+    } else if text.trim() != text {
+        Some("a name does not begin or end with a space")
+    } else {
+        None
+    }
+}
+
+/// What is wrong with a reference: names, with keys of instances in brackets.
+fn reference_fault(text: &str) -> Option<&'static str> {
+    let part = |text: &str| match text.strip_suffix(']').and_then(|t| t.split_once('[')) {
+        Some((name, key)) => name_fault(name).or_else(|| crate::expand::key_fault(key)),
+        None => name_fault(text),
+    };
+    match text.split_once('/') {
+        Some((configcrate, resource)) => part(configcrate).or_else(|| part(resource)),
+        None => part(text),
     }
 }
 

@@ -24,7 +24,7 @@ const DEPTH: usize = 90;
 pub(super) fn scan(text: &str) -> Result<usize, TemplateError> {
     let mut open: Vec<Open<'_>> = Vec::new();
     let mut actions = 0usize;
-    for (at, action) in (Actions { text, next: 0 }) {
+    for (at, action) in self::actions(text) {
         let mut words = action.split_whitespace();
         let word = words.next().map(first_word).unwrap_or("");
         let error = |message: &str, help: &str| {
@@ -120,6 +120,10 @@ fn count(list: &ListNode) -> usize {
 }
 
 /// The actions of a text, without comments: the offset of what is inside, and it.
+pub(super) fn actions(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    Actions { text, next: 0 }
+}
+
 struct Actions<'t> {
     text: &'t str,
     next: usize,

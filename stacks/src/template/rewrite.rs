@@ -19,9 +19,9 @@ pub(super) const AT: &str = "\u{1}at";
 pub(super) const PRINTED: &str = "\u{1}printed";
 
 /// The functions of the language.
-const FUNCTIONS: [&str; 20] = [
-    "and", "call", "default", "eq", "ge", "gt", "html", "index", "js", "le", "len", "lt", "ne", "not", "or",
-    "print", "printf", "println", "slice", "urlquery",
+const FUNCTIONS: [&str; 22] = [
+    "and", "call", "default", "dict", "eq", "ge", "gt", "html", "index", "js", "le", "len", "list", "lt",
+    "ne", "not", "or", "print", "printf", "println", "slice", "urlquery",
 ];
 /// Functions that turn their arguments into text.
 const PRINTERS: [&str; 6] = ["print", "println", "printf", "html", "js", "urlquery"];
@@ -44,6 +44,7 @@ pub(super) fn check(
     text: &str,
     tree: &ListNode,
     defines: &[DefineNode],
+    each: bool,
 ) -> Result<Vec<Printed>, TemplateError> {
     let mut checker = Checker {
         text,
@@ -52,6 +53,7 @@ pub(super) fn check(
         printed: Vec::new(),
         depth: 0,
         in_define: false,
+        each,
     };
     checker.list(tree, true)?;
     checker.in_define = true;
@@ -71,6 +73,8 @@ struct Checker<'a> {
     printed: Vec<Printed>,
     depth: usize,
     in_define: bool,
+    /// Whether `.Each` and `.Item` may stand in it.
+    each: bool,
 }
 
 impl Checker<'_> {
@@ -174,11 +178,12 @@ impl Checker<'_> {
         };
         let (message, help) = match first {
             "Vars" | "Traits" => return Ok(()),
+            "Each" | "Item" if self.each => return Ok(()),
             "Each" | "Item" => (
                 format!(
-                    ".{first} belongs to `foreach:`, which is part of the language but not of this version"
+                    ".{first} stands for an element of `foreach:`, and is put in when configuration is published"
                 ),
-                "write the resources out".to_string(),
+                "publish again".to_string(),
             ),
             other => (
                 format!("there is no .{other}"),

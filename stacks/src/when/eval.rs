@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Builtin, Expr, Operand};
+use super::builtin::{self, Builtin, FLAGS};
+use super::{Expr, Operand};
 use crate::traits;
 
 /// The answer to a condition.
@@ -28,7 +29,20 @@ impl From<bool> for Answer {
     }
 }
 
-/// The three questions that only the machine can answer.
+/// The time on a machine's clock, in its own zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalTime {
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 0 for Monday to 6 for Sunday.
+    pub weekday: u8,
+    /// 1 to 31.
+    pub day: u8,
+}
+
+/// The questions that only the machine can answer.
 pub trait Probe {
     /// Whether a regular file is at `path`.
     fn file_exists(&mut self, path: &str) -> Answer;
@@ -36,21 +50,47 @@ pub trait Probe {
     fn dir_exists(&mut self, path: &str) -> Answer;
     /// Whether `command` exits with 0.
     fn command_succeeds(&mut self, command: &str) -> Answer;
+    /// Whether a process of that name runs.
+    fn process_running(&mut self, name: &str) -> Answer;
+    /// Whether the system has that group.
+    fn in_group(&mut self, group: &str) -> Answer;
+    /// Whether a display server is there.
+    fn has_display(&mut self) -> Answer;
+    /// What time it is.
+    ///
+    /// # Errors
+    /// Why it cannot be known.
+    fn local_time(&mut self) -> Result<LocalTime, String>;
 }
 
 /// A probe that knows nothing: every question about the machine is unavailable.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoProbe;
 
+/// Why [`NoProbe`] has no answers.
+const ONLY_THERE: &str = "it is known only on the machine";
+
 impl Probe for NoProbe {
     fn file_exists(&mut self, _: &str) -> Answer {
-        Answer::Unavailable("it is known only on the machine".into())
+        Answer::Unavailable(ONLY_THERE.into())
     }
     fn dir_exists(&mut self, path: &str) -> Answer {
         self.file_exists(path)
     }
     fn command_succeeds(&mut self, command: &str) -> Answer {
         self.file_exists(command)
+    }
+    fn process_running(&mut self, name: &str) -> Answer {
+        self.file_exists(name)
+    }
+    fn in_group(&mut self, group: &str) -> Answer {
+        self.file_exists(group)
+    }
+    fn has_display(&mut self) -> Answer {
+        self.file_exists("")
+    }
+    fn local_time(&mut self) -> Result<LocalTime, String> {
+        Err(ONLY_THERE.into())
     }
 }
 
@@ -81,7 +121,7 @@ impl<'a> Scope<'a> {
 
     /// Whether something listens on a TCP port: an entry of the trait `ports` with `proto: tcp`.
     fn listening(&self, argument: &str) -> Answer {
-        let Some(port) = super::port(argument) else {
+        let Some(port) = builtin::port(argument) else {
             return Answer::Unavailable(format!("'{argument}' is no port from 1 to 65535"));
         };
         let Some(Value::Array(ports)) = traits::lookup(self.traits, "ports") else {
@@ -116,7 +156,7 @@ pub fn eval(expr: &Expr, scope: &Scope<'_>, probe: &mut dyn Probe) -> Answer {
             (Ok(l), Ok(r)) => ((l == r) == *equal).into(),
             (Err(why), _) | (_, Err(why)) => Answer::Unavailable(why),
         },
-        Expr::Call(builtin, argument) => call(*builtin, argument, scope, probe),
+        Expr::Call(builtin, arguments) => call(*builtin, arguments, scope, probe),
         Expr::Not(inner) => match eval(inner, scope, probe) {
             Answer::Yes => Answer::No,
             Answer::No => Answer::Yes,
@@ -174,6 +214,9 @@ fn truth(name: &str, scope: &Scope<'_>) -> Answer {
         Ok(Value::Bool(value)) => (*value).into(),
         Ok(Value::String(text)) if text == "true" => Answer::Yes,
         Ok(Value::String(text)) if text == "false" => Answer::No,
+        Ok(Value::Null) => Answer::Unavailable(format!(
+            "{name} is unknown: this machine does not report the trait it asks for"
+        )),
         Ok(other) => Answer::Unavailable(format!("{name} is {other}, which is neither true nor false")),
     }
 }
@@ -190,31 +233,72 @@ fn operand(operand: &Operand, scope: &Scope<'_>) -> Result<String, String> {
     }
 }
 
-fn call(builtin: Builtin, argument: &str, scope: &Scope<'_>, probe: &mut dyn Probe) -> Answer {
-    let argument = match scope.argument(argument) {
-        Ok(argument) => argument,
+fn call(builtin: Builtin, arguments: &[String], scope: &Scope<'_>, probe: &mut dyn Probe) -> Answer {
+    let arguments: Vec<String> = match arguments.iter().map(|a| scope.argument(a)).collect() {
+        Ok(arguments) => arguments,
         Err(why) => return Answer::Unavailable(why),
     };
+    let first = arguments.first().map_or("", String::as_str);
+    match builtin {
+        Builtin::FileExists => probe.file_exists(first),
+        Builtin::DirExists => probe.dir_exists(first),
+        Builtin::CommandSucceeds => probe.command_succeeds(first),
+        Builtin::ProcessRunning => probe.process_running(first),
+        Builtin::InGroup => probe.in_group(first),
+        Builtin::HasDisplay => probe.has_display(),
+        // What a template came to is judged as a text in the file is.
+        _ => match builtin.fault(&arguments) {
+            Some((why, _)) => Answer::Unavailable(why),
+            None => of_traits_and_time(builtin, &arguments, first, scope, probe),
+        },
+    }
+}
+
+fn of_traits_and_time(
+    builtin: Builtin,
+    arguments: &[String],
+    first: &str,
+    scope: &Scope<'_>,
+    probe: &mut dyn Probe,
+) -> Answer {
     let compare = |path: &str, same: &dyn Fn(&str) -> bool| match scope.trait_text(path) {
         Ok(found) => same(found).into(),
         Err(why) => Answer::Unavailable(why),
     };
     match builtin {
         Builtin::OsFamily => {
-            let same = |found: &str| found.eq_ignore_ascii_case(&argument);
+            let same = |found: &str| found.eq_ignore_ascii_case(first);
             match (compare("os.family", &same), compare("os.kernel_class", &same)) {
                 (Answer::Yes, _) | (_, Answer::Yes) => Answer::Yes,
                 (Answer::No, _) | (_, Answer::No) => Answer::No,
                 (unavailable, _) => unavailable,
             }
         }
-        Builtin::Distro => compare("os.distro", &|found| found.eq_ignore_ascii_case(&argument)),
-        Builtin::Arch => compare("os.arch", &|found| arch(found) == arch(&argument)),
-        Builtin::VersionGe => compare("os.version", &|found| version_at_least(found, &argument)),
-        Builtin::PortListening => scope.listening(&argument),
-        Builtin::FileExists => probe.file_exists(&argument),
-        Builtin::DirExists => probe.dir_exists(&argument),
-        Builtin::CommandSucceeds => probe.command_succeeds(&argument),
+        Builtin::Distro => compare("os.distro", &|found| found.eq_ignore_ascii_case(first)),
+        Builtin::Arch => compare("os.arch", &|found| arch(found) == arch(first)),
+        Builtin::VersionGe => compare("os.version", &|found| version_at_least(found, first)),
+        Builtin::PortListening => scope.listening(first),
+        Builtin::FlagSet => probe.file_exists(&format!("{FLAGS}/{first}")),
+        timed => match probe.local_time() {
+            Ok(now) => at_time(timed, arguments, now).into(),
+            Err(why) => Answer::Unavailable(why),
+        },
+    }
+}
+
+/// The functions of time. A range takes in its first end and not its second, and may wrap (D33).
+fn at_time(builtin: Builtin, arguments: &[String], now: LocalTime) -> bool {
+    let first = arguments.first().map_or("", String::as_str);
+    let within = |found: u8| {
+        let end = |at: usize| arguments.get(at).and_then(|a| builtin::number(a, 0, 60)).unwrap_or(0);
+        let (low, high) = (end(0), end(1));
+        if low < high { (low..high).contains(&found) } else { found >= low || found < high }
+    };
+    match builtin {
+        Builtin::HourRange => within(now.hour),
+        Builtin::MinuteRange => within(now.minute),
+        Builtin::DayOfWeek => builtin::weekday(first) == Some(now.weekday),
+        _ => builtin::number(first, 1, 31) == Some(now.day),
     }
 }
 

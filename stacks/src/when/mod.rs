@@ -1,7 +1,7 @@
 //! `when:` conditions: the parsed form, its one spelling, and what can be decided before the machine is looked at.
 //!
 //! [`parse`] turns text into an [`Expr`], [`Expr`]'s `Display` turns it back (with `&&`, `||` and `!`), and
-//! [`eval`] answers it. This module never looks at a machine: the three questions that need one go through
+//! [`eval`] answers it. This module never looks at a machine: the questions that need one go through
 //! [`Probe`]. The invariant it keeps: `parse(expr.to_string()) == expr`, so an expression travels as its text.
 //!
 //! ```
@@ -14,6 +14,7 @@
 //! assert_eq!(left.to_string(), "!file_exists('/opt/app')");
 //! ```
 
+mod builtin;
 mod eval;
 mod names;
 mod parse;
@@ -24,7 +25,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use eval::{Answer, NoProbe, Probe, Scope, eval, simplify, version_at_least};
+pub use builtin::{Builtin, FLAGS};
+pub use eval::{Answer, LocalTime, NoProbe, Probe, Scope, eval, simplify, version_at_least};
 pub use names::{Misuse, check};
 pub use parse::{WhenError, parse};
 
@@ -43,8 +45,8 @@ pub enum Expr {
     Changed,
     /// A variable or a trait, used as a truth value.
     Name(String),
-    /// One of the builtin functions, called with its one argument.
-    Call(Builtin, String),
+    /// One of the builtin functions, called with its arguments.
+    Call(Builtin, Vec<String>),
     /// `a == b` (`equal`) or `a != b`, compared as text.
     Compare {
         /// What stands on the left.
@@ -69,66 +71,6 @@ pub enum Operand {
     Text(String),
     /// A variable or a trait.
     Name(String),
-}
-
-/// The functions that a condition may call; each takes one argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Builtin {
-    /// `os_family('debian')`: the family or the kernel class is that.
-    OsFamily,
-    /// `distro('ubuntu')`.
-    Distro,
-    /// `arch('amd64')`.
-    Arch,
-    /// `version_ge('12')`: the system's version is that or later.
-    VersionGe,
-    /// `port_listening(8080)`: something listens on that TCP port, by the trait `ports`.
-    PortListening,
-    /// `file_exists('/etc/x')`: a regular file is there.
-    FileExists,
-    /// `dir_exists('/opt/app')`: a directory is there.
-    DirExists,
-    /// `command_succeeds('test -e /x')`: the command exits with 0.
-    CommandSucceeds,
-}
-
-impl Builtin {
-    /// All of them.
-    pub const ALL: [Builtin; 8] = [
-        Builtin::OsFamily,
-        Builtin::Distro,
-        Builtin::Arch,
-        Builtin::VersionGe,
-        Builtin::PortListening,
-        Builtin::FileExists,
-        Builtin::DirExists,
-        Builtin::CommandSucceeds,
-    ];
-
-    /// The name as it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            Builtin::OsFamily => "os_family",
-            Builtin::Distro => "distro",
-            Builtin::Arch => "arch",
-            Builtin::VersionGe => "version_ge",
-            Builtin::PortListening => "port_listening",
-            Builtin::FileExists => "file_exists",
-            Builtin::DirExists => "dir_exists",
-            Builtin::CommandSucceeds => "command_succeeds",
-        }
-    }
-
-    /// Whether it looks at the running system, so that it is answered when the step's turn comes.
-    pub fn at_run_time(self) -> bool {
-        matches!(self, Builtin::FileExists | Builtin::DirExists | Builtin::CommandSucceeds)
-    }
-}
-
-/// The port that an argument names.
-fn port(argument: &str) -> Option<u16> {
-    let digits = argument.bytes().all(|b| b.is_ascii_digit());
-    argument.parse().ok().filter(|port| digits && *port != 0)
 }
 
 impl Expr {
@@ -185,6 +127,56 @@ impl Expr {
         found
     }
 
+    /// Every text in it that may hold a template: what is compared, and what functions are given.
+    pub fn texts(&self) -> Vec<&str> {
+        let mut found = Vec::new();
+        self.gather(&mut found);
+        found
+    }
+
+    fn gather<'e>(&'e self, found: &mut Vec<&'e str>) {
+        match self {
+            Expr::Call(_, arguments) => found.extend(arguments.iter().map(String::as_str)),
+            Expr::Compare { left, right, .. } => {
+                found.extend([left, right].into_iter().filter_map(|side| match side {
+                    Operand::Text(text) => Some(text.as_str()),
+                    Operand::Name(_) => None,
+                }));
+            }
+            Expr::Not(inner) => inner.gather(found),
+            Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|p| p.gather(found)),
+            Expr::Literal(_) | Expr::Changed | Expr::Name(_) => {}
+        }
+    }
+
+    /// The same condition with each of its texts changed.
+    ///
+    /// # Errors
+    /// What `change` says of a text.
+    pub fn with_texts<E>(&self, change: &mut dyn FnMut(&str) -> Result<String, E>) -> Result<Expr, E> {
+        let all = |parts: &[Expr], change: &mut dyn FnMut(&str) -> Result<String, E>| {
+            parts.iter().map(|p| p.with_texts(change)).collect::<Result<Vec<Expr>, E>>()
+        };
+        Ok(match self {
+            Expr::Call(builtin, arguments) => {
+                Expr::Call(*builtin, arguments.iter().map(|a| change(a)).collect::<Result<_, E>>()?)
+            }
+            Expr::Compare { left, equal, right } => {
+                let mut side = |operand: &Operand| {
+                    Ok(match operand {
+                        Operand::Text(text) => Operand::Text(change(text)?),
+                        Operand::Name(name) => Operand::Name(name.clone()),
+                    })
+                };
+                Expr::Compare { left: side(left)?, equal: *equal, right: side(right)? }
+            }
+            Expr::Not(inner) => Expr::Not(Box::new(inner.with_texts(change)?)),
+            Expr::And(parts) => Expr::And(all(parts, change)?),
+            Expr::Or(parts) => Expr::Or(all(parts, change)?),
+            Expr::Literal(_) | Expr::Changed | Expr::Name(_) => self.clone(),
+        })
+    }
+
     /// Shows every part to `see`, the whole first.
     pub fn walk(&self, see: &mut dyn FnMut(&Expr)) {
         see(self);
@@ -216,7 +208,13 @@ impl Expr {
             Expr::Literal(value) => write!(f, "{value}"),
             Expr::Changed => f.write_str("changed"),
             Expr::Name(name) => f.write_str(name),
-            Expr::Call(builtin, argument) => write!(f, "{}({})", builtin.name(), Quoted(argument)),
+            Expr::Call(builtin, arguments) => {
+                write!(f, "{}(", builtin.name())?;
+                for (i, argument) in arguments.iter().enumerate() {
+                    write!(f, "{}{}", if i > 0 { ", " } else { "" }, Quoted(argument))?;
+                }
+                f.write_str(")")
+            }
             Expr::Compare { left, equal, right } => {
                 write!(f, "{left} {} {right}", if *equal { "==" } else { "!=" })
             }

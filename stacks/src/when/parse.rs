@@ -7,18 +7,6 @@ use vigo_base::text::{escaped, nearest};
 
 use super::{Builtin, Expr, Operand, WHEN_BYTES, WHEN_DEPTH};
 
-/// Functions of the language that this version lacks.
-const LATER: [&str; 8] = [
-    "process_running",
-    "hour_range",
-    "minute_range",
-    "day_of_week",
-    "day_of_month",
-    "has_display",
-    "flag_set",
-    "in_group",
-];
-
 /// Why a text is no condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} at character {}", at + 1)]
@@ -288,7 +276,10 @@ impl Parser {
                     at,
                     name.chars().count(),
                     format!("{name} is a function and needs its argument"),
-                    format!("write {name}('…')"),
+                    format!(
+                        "write {}",
+                        Builtin::ALL.iter().find(|b| b.name() == name).map_or(String::new(), |b| b.usage())
+                    ),
                 ))
             }
             Side::Operand(Operand::Name(name)) => Ok(Expr::Name(name)),
@@ -361,7 +352,6 @@ impl Parser {
             "true" => Ok(Side::Expr(Expr::Literal(true))),
             "false" => Ok(Side::Expr(Expr::Literal(false))),
             "changed" => Ok(Side::Expr(Expr::Changed)),
-            _ if LATER.contains(&word.as_str()) => Err(later(&word, at, len)),
             _ if word.starts_with(|c: char| c.is_ascii_digit()) => Err(error(
                 at,
                 len,
@@ -375,76 +365,78 @@ impl Parser {
     fn call(&mut self, word: &str, at: usize) -> Result<Expr, WhenError> {
         let len = word.chars().count();
         let Some(builtin) = Builtin::ALL.into_iter().find(|b| b.name() == word) else {
-            if LATER.contains(&word) {
-                return Err(later(word, at, len));
-            }
-            let known = Builtin::ALL.iter().map(|b| b.name()).chain(LATER);
-            let help = match nearest(word, known.clone()) {
+            let known = Builtin::ALL.iter().map(|b| b.name());
+            let help = match nearest(word, known) {
                 Some(near) => format!("did you mean {near}()?"),
                 None => format!("known are {}", Builtin::ALL.map(Builtin::name).join(", ")),
             };
             return Err(error(at, len, format!("there is no function {word}()"), help));
         };
         self.take();
-        let usage = format!("write {word}('…')");
-        let argument = match self.take() {
-            (Token::Text(text), ..) => text,
-            // D31: a number may stand without quotes.
-            (Token::Word(w), ..) if w.starts_with(|c: char| c.is_ascii_digit()) => w,
-            (Token::Close, ..) => return Err(error(at, len, format!("{word}() needs one argument"), usage)),
-            (Token::Word(w), at, len) => {
-                let help = format!("write '{w}', or '{{{{ .Vars.{w} }}}}' for a variable");
-                return Err(error(
-                    at,
-                    len,
-                    format!("the argument of {word}() is a text in single quotes"),
-                    help,
-                ));
-            }
-            (found, at, len) => {
-                return Err(error(at, len, format!("found {}, expected a text", found.shown()), usage));
-            }
-        };
-        match self.take() {
-            (Token::Close, ..) => {}
-            (Token::Comma, at, len) => {
-                return Err(error(at, len, format!("{word}() takes one argument"), usage));
-            }
-            (found, at, len) => {
-                return Err(error(at, len, format!("found {}, expected `)`", found.shown()), usage));
-            }
-        }
-        self.check_argument(builtin, &argument, at)?;
-        Ok(Expr::Call(builtin, argument))
+        let arguments = self.arguments(builtin, at)?;
+        self.check_arguments(builtin, &arguments, at)?;
+        Ok(Expr::Call(builtin, arguments))
     }
 
-    fn check_argument(&self, builtin: Builtin, argument: &str, at: usize) -> Result<(), WhenError> {
+    /// What stands between the parentheses, and the closing one.
+    fn arguments(&mut self, builtin: Builtin, at: usize) -> Result<Vec<String>, WhenError> {
+        let (word, wanted) = (builtin.name(), builtin.arguments());
+        let len = word.chars().count();
+        let usage = format!("write {}", builtin.usage());
+        let count = ["no argument", "one argument", "two arguments"][wanted.min(2)];
+        let mut arguments = Vec::new();
+        loop {
+            let (token, token_at, token_len) = self.take();
+            match token {
+                Token::Close if arguments.is_empty() && wanted == 0 => return Ok(arguments),
+                Token::Close if arguments.is_empty() => {
+                    return Err(error(at, len, format!("{word}() needs {count}"), usage));
+                }
+                Token::Text(_) | Token::Word(_) if wanted == 0 => {
+                    return Err(error(token_at, token_len, format!("{word}() takes {count}"), usage));
+                }
+                Token::Text(text) => arguments.push(text),
+                // D31: a number may stand without quotes.
+                Token::Word(w) if w.starts_with(|c: char| c.is_ascii_digit()) => arguments.push(w),
+                Token::Word(w) => {
+                    let message = format!("the argument of {word}() is a text in single quotes");
+                    let help = format!("write '{w}', or '{{{{ .Vars.{w} }}}}' for a variable");
+                    return Err(error(token_at, token_len, message, help));
+                }
+                found => {
+                    let message = format!("found {}, expected a text", found.shown());
+                    return Err(error(token_at, token_len, message, usage));
+                }
+            }
+            match self.take() {
+                (Token::Close, ..) if arguments.len() == wanted => return Ok(arguments),
+                (Token::Close, ..) => {
+                    return Err(error(at, len, format!("{word}() needs {count}"), usage));
+                }
+                (Token::Comma, ..) if arguments.len() < wanted => {}
+                (Token::Comma, at, len) => {
+                    return Err(error(at, len, format!("{word}() takes {count}"), usage));
+                }
+                (found, at, len) => {
+                    return Err(error(at, len, format!("found {}, expected `)`", found.shown()), usage));
+                }
+            }
+        }
+    }
+
+    fn check_arguments(&self, builtin: Builtin, arguments: &[String], at: usize) -> Result<(), WhenError> {
         let end = self.tokens.get(self.next.saturating_sub(1)).map_or(at + 1, |t| t.1 + t.2);
         let len = end.saturating_sub(at);
-        let name = builtin.name();
-        if argument.trim().is_empty() {
-            return Err(error(at, len, format!("the argument of {name}() is empty"), ""));
+        if arguments.iter().any(|a| a.trim().is_empty()) {
+            return Err(error(at, len, format!("the argument of {}() is empty", builtin.name()), ""));
         }
-        if crate::template::holds(argument) {
+        let ranged = matches!(builtin, Builtin::HourRange | Builtin::MinuteRange);
+        if arguments.iter().any(|a| crate::template::holds(a)) && !ranged {
             return Ok(());
         }
-        if builtin == Builtin::VersionGe && !argument.starts_with(|c: char| c.is_ascii_digit()) {
-            let help = "a version begins with a digit, like version_ge('22.04')";
-            return Err(error(at, len, format!("'{argument}' is no version"), help));
+        match builtin.fault(arguments) {
+            Some((message, help)) => Err(error(at, len, message, help)),
+            None => Ok(()),
         }
-        if builtin == Builtin::PortListening && super::port(argument).is_none() {
-            let help = "a port is a number from 1 to 65535, like port_listening(8080)";
-            return Err(error(at, len, format!("'{argument}' is no port"), help));
-        }
-        Ok(())
     }
-}
-
-fn later(word: &str, at: usize, len: usize) -> WhenError {
-    error(
-        at,
-        len,
-        format!("{word}() is part of the language but not of this version"),
-        format!("this version knows {}", Builtin::ALL.map(Builtin::name).join(", ")),
-    )
 }

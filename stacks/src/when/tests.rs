@@ -24,7 +24,7 @@ impl Probe for Machine {
         if path == "/secret" {
             Answer::Unavailable("not permitted".into())
         } else {
-            (path == "/etc/motd").into()
+            matches!(path, "/etc/motd" | "/var/lib/vigo/flags/beta").into()
         }
     }
     fn dir_exists(&mut self, path: &str) -> Answer {
@@ -32,6 +32,18 @@ impl Probe for Machine {
     }
     fn command_succeeds(&mut self, command: &str) -> Answer {
         (command == "true").into()
+    }
+    fn process_running(&mut self, name: &str) -> Answer {
+        (name == "nginx").into()
+    }
+    fn in_group(&mut self, group: &str) -> Answer {
+        (group == "docker").into()
+    }
+    fn has_display(&mut self) -> Answer {
+        Answer::Yes
+    }
+    fn local_time(&mut self) -> Result<LocalTime, String> {
+        Ok(LocalTime { hour: 23, minute: 5, weekday: 6, day: 31 })
     }
 }
 
@@ -223,7 +235,7 @@ fn mistakes_are_placed_and_explained() {
         "os_family('a', 'b')",
         "os_family(debian)",
         "os_famly('x')",
-        "has_display()",
+        "has_display('x')",
         "process_running",
         "port_listening('http')",
         "port_listening(70000)",
@@ -251,4 +263,54 @@ fn an_expression_is_its_text_in_json() {
     assert_eq!(serde_json::to_string(&expr).unwrap(), "\"a && b\"");
     assert_eq!(serde_json::from_str::<Expr>("\"a and b\"").unwrap(), expr);
     assert!(serde_json::from_str::<Expr>("\"a and\"").is_err());
+}
+
+/// H7, H9–H12, H17–H19, D31, D33: the functions of the running system, of time and of flags.
+#[test]
+fn functions_of_the_machine_and_of_time() {
+    for (text, holds) in [
+        ("process_running('nginx')", true),
+        ("process_running('nginxd')", false),
+        ("in_group('docker')", true),
+        ("in_group('wheel')", false),
+        ("has_display()", true),
+        ("flag_set('beta')", true),
+        ("flag_set('gamma')", false),
+        ("hour_range(23, 24)", true),
+        ("hour_range('22', '23')", false),
+        ("hour_range(22, 5)", true),
+        ("hour_range(5, 22)", false),
+        ("minute_range(0, 15)", true),
+        ("minute_range(5, 6)", true),
+        ("minute_range(0, 5)", false),
+        ("minute_range(50, 6)", true),
+        ("day_of_week('SUNDAY')", true),
+        ("day_of_week('sun')", true),
+        ("day_of_week('mon')", false),
+        ("day_of_month(31)", true),
+        ("day_of_month('1')", false),
+        ("hour_range('{{ 22 }}', 5) && !day_of_month('{{ 30 }}')", true),
+    ] {
+        assert_eq!(answer(text), holds.into(), "{text}");
+    }
+    for text in ["day_of_month('{{ 32 }}')", "flag_set('{{ `../x` }}')", "hour_range('{{ 30 }}', 5)"] {
+        assert!(matches!(answer(text), Answer::Unavailable(_)), "{text}");
+    }
+}
+
+/// H24: what asks the machine is left by a resolution, what asks traits is not.
+#[test]
+fn only_questions_to_the_machine_are_left() {
+    let (vars, traits) = (vars(), debian());
+    let scope = Scope { vars: &vars, traits: &traits };
+    for builtin in Builtin::ALL {
+        let text = match builtin {
+            Builtin::HourRange | Builtin::MinuteRange => format!("{}(1, 2)", builtin.name()),
+            Builtin::HasDisplay => "has_display()".into(),
+            Builtin::DayOfWeek => "day_of_week('mon')".into(),
+            other => format!("{}('1')", other.name()),
+        };
+        let left = simplify(&parse(&text).unwrap(), &scope);
+        assert_eq!(!matches!(left, Expr::Literal(_)), builtin.at_run_time(), "{text}");
+    }
 }

@@ -8,6 +8,7 @@
 mod keys;
 mod schedule;
 mod software;
+mod system;
 
 use vigo_base::text::escaped;
 
@@ -50,6 +51,28 @@ pub enum Word {
     Package,
     /// The name of a unit of systemd.
     Unit,
+    /// One line of text.
+    Line,
+    /// A whole number.
+    Number,
+    /// A port.
+    Port,
+    /// A port or a range of them.
+    Ports,
+    /// Where something is on the web, or a file.
+    Url,
+    /// A digest with its kind.
+    Checksum,
+    /// The name or address of a machine.
+    Host,
+    /// An address, or a network.
+    Address,
+    /// A network interface.
+    Interface,
+    /// The name of a value of the kernel.
+    Sysctl,
+    /// A time zone.
+    Zone,
 }
 
 impl Word {
@@ -71,6 +94,17 @@ impl Word {
                 "a name of letters, digits, `+`, `-` and `.`, two at least, like `nginx` or `libc6:i386`"
             }
             Word::Unit => "a name of letters, digits and `:-_.@`, like `nginx` or `getty@tty1`",
+            Word::Line => "one line of at most 4096 bytes, not empty",
+            Word::Number => "a whole number from 0 to 4294967295",
+            Word::Port => "a port from 1 to 65535",
+            Word::Ports => "a number from 1 to 65535, or a range like 8000-8010",
+            Word::Url => "an address that begins with https://, http:// or file:///",
+            Word::Checksum => "a digest like sha256: and 64 hexadecimal digits",
+            Word::Host => "the name or address of a machine",
+            Word::Address => "an address or a network, like 10.0.0.1 or 10.0.0.0/8",
+            Word::Interface => "the name of an interface, like eth0 or GigabitEthernet0/1",
+            Word::Sysctl => "a dotted name like net.ipv4.ip_forward",
+            Word::Zone => "a time zone like UTC or Europe/Zurich",
             Word::Schedule => {
                 "five fields (minute hour day month weekday) like `0 3 * * 1-5`, or @hourly, @daily, @weekly, @monthly, @yearly, @reboot"
             }
@@ -94,6 +128,9 @@ impl Word {
             Word::Schedule => schedule::fault(text),
             Word::Package => software::package(text),
             Word::Unit => software::unit(text),
+            Word::Line => one_line(text, system::LINE_BYTES)
+                .or_else(|| text.trim().is_empty().then(|| "it is empty".into())),
+            other => system::fault(other, text),
         }
     }
 }

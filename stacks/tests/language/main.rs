@@ -2,9 +2,16 @@
 //!
 //! One binary; the files of a tree are written in one text, each after a line `=== path`.
 
+mod claims;
+mod composed_refusals;
+mod composition;
 mod documents;
+mod formatting;
 mod properties;
 mod refusals;
+mod resource_refusals;
+mod resources;
+mod secrets;
 mod stories;
 
 use vigo_stacks::{Compiled, Diagnostic, SourceTree, compile};

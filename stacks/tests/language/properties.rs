@@ -107,8 +107,15 @@ fn expression() -> impl Strategy<Value = Expr> {
         name.prop_map(Expr::Name),
         call.prop_map(|(builtin, argument)| match builtin {
             // A port is a number, whatever the text.
-            Builtin::PortListening => Expr::Call(builtin, (argument.len() * 7_000).to_string()),
-            other => Expr::Call(other, argument),
+            Builtin::PortListening => Expr::Call(builtin, vec![(argument.len() * 7_000).to_string()]),
+            Builtin::HourRange | Builtin::MinuteRange => {
+                Expr::Call(builtin, vec![argument.len().to_string(), "23".into()])
+            }
+            Builtin::DayOfWeek => Expr::Call(builtin, vec!["Sun".into()]),
+            Builtin::DayOfMonth => Expr::Call(builtin, vec![argument.len().to_string()]),
+            Builtin::HasDisplay => Expr::Call(builtin, Vec::new()),
+            Builtin::FlagSet => Expr::Call(builtin, vec!["a.b-c_1".into()]),
+            other => Expr::Call(other, vec![argument]),
         }),
         (operand.clone(), any::<bool>(), operand).prop_map(|(left, equal, right)| Expr::Compare {
             left,

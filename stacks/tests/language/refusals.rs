@@ -6,7 +6,7 @@ use vigo_stacks::compile;
 
 use crate::{said, tree, with_configcrate, with_resource};
 
-fn group(cases: &[(&str, String)]) -> String {
+pub fn group(cases: &[(&str, String)]) -> String {
     let mut out = String::new();
     for (name, text) in cases {
         let (compiled, diagnostics) = compile(&tree(text));
@@ -19,6 +19,10 @@ fn group(cases: &[(&str, String)]) -> String {
 
 fn resource(name: &'static str, body: &str) -> (&'static str, String) {
     (name, with_resource(body))
+}
+
+fn when(name: &'static str, condition: &str) -> (&'static str, String) {
+    (name, with_resource(&format!("type: exec\ncommand: x\nwhen: \"{condition}\"")))
 }
 
 fn configcrate(name: &'static str, body: &str) -> (&'static str, String) {
@@ -93,15 +97,10 @@ fn configcrates() {
         configcrate("no resources", "name: a\n"),
         configcrate("unknown key", &format!("name: a\nresource: []\n{EXEC}")),
         configcrate("compliance", &format!("name: a\ncompliance: {{provides: [x]}}\n{EXEC}")),
-        configcrate("retired top level key", &format!("name: a\nprovides: [x]\n{EXEC}")),
         configcrate("bad name", &format!("name: a/b\n{EXEC}")),
         configcrate("name is a list", &format!("name: [a]\n{EXEC}")),
         configcrate("templated name", &format!("name: \"{{{{ .Each.x }}}}\"\n{EXEC}")),
         configcrate("vars is a list", &format!("name: a\nvars: [x]\n{EXEC}")),
-        configcrate(
-            "conditional variable",
-            &format!("name: a\nvars: {{big: {{trait: hardware.memory_mb, gte: 4096}}}}\n{EXEC}"),
-        ),
         configcrate("variable named like a word", &format!("name: a\nvars: {{changed: 1}}\n{EXEC}")),
         configcrate(
             "secret in variables",
@@ -124,7 +123,29 @@ fn resources() {
     let out = group(&[
         resource("no type", "command: x"),
         resource("unknown type", "type: flie"),
-        resource("later type", "type: mount\npackage: nginx"),
+        resource(
+            "mount without its device",
+            "type: mount
+target_path: /x",
+        ),
+        resource(
+            "a word that is none of the few",
+            "type: firewall
+port: 80
+proto: sctp",
+        ),
+        resource(
+            "a port range that goes down",
+            "type: firewall
+port: 90-80",
+        ),
+        resource(
+            "a checksum of another kind",
+            "type: source_package
+target_path: /x
+url: https://x/y
+checksum: md5:00",
+        ),
         resource("absent service", "type: service\nservice: nginx\nstate: absent"),
         resource("package with a version", "type: package\npackage: nginx=1.2"),
         resource("service by a command", "type: service\nservice: nginx; id"),
@@ -139,11 +160,9 @@ fn resources() {
         resource("content and source", "type: file\ntarget_path: /x\ncontent: a\nsource: templates/a"),
         resource("source is missing", "type: file\ntarget_path: /x\nsource: templates/a"),
         resource("source elsewhere", "type: file\ntarget_path: /x\nsource: ./a.tmpl"),
-        resource("templated source", "type: file\ntarget_path: /x\nsource: \"templates/{{ .Vars.x }}\""),
         resource("unknown state", "type: file\ntarget_path: /x\nstate: absnt"),
         resource("state of another type", "type: file\ntarget_path: /x\nstate: stopped"),
         resource("state without states", "type: exec\ncommand: x\nstate: absent"),
-        resource("lookup table", "type: file\ntarget_path: /x\nowner: {\"tag:web\": www, default: root}"),
         resource("a map as text", "type: file\ntarget_path: /x\nowner: {a: b}"),
         resource("a list as text", "type: exec\ncommand: [ls, -l]"),
         resource("nothing as text", "type: exec\ncommand:"),
@@ -154,15 +173,6 @@ fn resources() {
         resource("timeout of zero", "type: exec\ncommand: x\ntimeout: 0"),
         resource("exit codes", "type: exec\ncommand: x\nexit_codes: [0, 300]"),
         resource("environment", "type: exec\ncommand: x\nenvironment: {\"1A\": b}"),
-        resource("foreach", "type: exec\ncommand: x\nforeach: users"),
-        resource("case", "type: exec\ncommand: x\ncase: y\nmatch: {}"),
-        resource("revert", "type: exec\ncommand: x\nrevert: true\non_revert: y"),
-        resource("watch_secret", "type: exec\ncommand: x\nwatch_secret: [a]"),
-        resource("stream_edit", "type: file\ntarget_path: /x\nstream_edit: /srv/x"),
-        configcrate(
-            "conditional_block",
-            "name: a\nresources:\n  - conditional_block: {when: x, resources: []}\n",
-        ),
         configcrate("a resource as text", "name: a\nresources: [nginx]\n"),
         configcrate("resource without a name", "name: a\nresources:\n  - {type: exec, command: x}\n"),
     ]);
@@ -197,12 +207,9 @@ fn users_and_cron_jobs() {
 #[test]
 fn places() {
     let out = group(&[
-        beside("usercrate", "=== usercrates/dan.vgo\nname: dan\n"),
-        beside("usercrate deeper", "=== site/usercrates/dan.vgo\nname: dan\n"),
-        beside("tasks and workflows", "=== tasks/x.vgo\nname: x\n=== workflows/y.vgo\nname: y\n"),
         beside(
-            "environments, compliance, waivers",
-            "=== environments.vgo\nenv: {}\n=== compliance.vgo\ncompliance: {}\n=== site/waivers.vgo\nwaivers: {}\n=== configcrates/compliance.vgo\ncompliance: {}\n",
+            "tasks and workflows",
+            "=== tasks/x.vgo\nname: x\n=== tasks/deep/z.vgo\nname: x\n=== workflows/y.vgo\nname: x\n=== tasks/n.vgo\nsteps: []\n=== workflows/l.vgo\n- a\n",
         ),
         beside(
             "legacy layout",
@@ -253,7 +260,6 @@ fn hostcrates() {
         hosts("unknown configcrate", "  - {match: \"*\", configcrates: [aa], exclude_configcrates: [bb]}\n"),
         hosts("role and roles", "  - {match: \"*\", role: web, roles: [web]}\n"),
         hosts("a name where a list is needed", "  - {match: \"*\", roles: web}\n"),
-        hosts("later keys", "  - {match: \"*\", environment: prod, usercrates: [dan]}\n"),
         hosts(
             "retired keys",
             "  - {match: \"*\", environment_overrides: {}, vars_from: x, exclude_usercrates: [dan]}\n",
@@ -293,7 +299,6 @@ fn role_declarations() {
         roles("no name", "- configcrates: [a]\n"),
         roles("nothing in it", "- name: web\n"),
         roles("twice", "- {name: web, configcrates: [a]}\n- {name: web, configcrates: [a]}\n"),
-        roles("case", "- name: web\n  configcrates: [a]\n  case: []\n"),
         roles("usercrates", "- {name: web, configcrates: [a], usercrates: [dan]}\n"),
         roles("unknown include", "- {name: web, includes: [bsae]}\n- {name: base, configcrates: [a]}\n"),
         roles(
@@ -368,7 +373,15 @@ fn conditions_and_templates() {
     let out = group(&[
         resource("unknown name", "type: exec\ncommand: x\nwhen: is_contaner"),
         resource("syntax", "type: exec\ncommand: x\nwhen: \"os_family('debian') & arch('amd64')\""),
-        resource("later function", "type: exec\ncommand: x\nwhen: hour_range('1', '5')"),
+        when("a range with one end", "hour_range(1)"),
+        when("a range with three ends", "hour_range(1, 2, 3)"),
+        when("an hour that is none", "hour_range(1, 25)"),
+        when("an empty range", "minute_range(5, 5)"),
+        when("a minute of a template and one that is none", "minute_range('{{ .Vars.x }}', 61)"),
+        when("no such weekday", "day_of_week('sonntag')"),
+        when("no such day of the month", "day_of_month(32)"),
+        when("a flag with a path", "flag_set('../x')"),
+        when("a display of somebody", "has_display('x')"),
         resource("not a text", "type: exec\ncommand: x\nwhen: [a]"),
         resource("changed under or", "type: exec\ncommand: x\nwhen: changed || is_container"),
         resource("changed under not", "type: exec\ncommand: x\nwhen: \"!changed\""),

@@ -271,9 +271,11 @@ fn a_policy_travels_as_canonical_bytes() {
     assert_eq!(Policy::from_bytes(&bytes).as_ref(), Ok(&compiled.policies[0]));
     let refused = |bytes: &[u8]| Policy::from_bytes(bytes).unwrap_err().to_string();
     let mut later = bytes.clone();
-    assert_eq!(later[1], 1, "the version");
-    later[1] = 2;
-    assert!(refused(&later).contains("version 2"), "{}", refused(&later));
+    assert_eq!(later[1], 2, "the version");
+    later[1] = 3;
+    assert!(refused(&later).contains("version 3"), "{}", refused(&later));
+    later[1] = 1;
+    assert!(refused(&later).contains("version 1"), "{}", refused(&later));
     assert!(refused(&bytes[..bytes.len() - 1]).contains("malformed"));
     assert!(refused(&[bytes.clone(), vec![0]].concat()).contains("not canonical"));
     let swap = |from: &str, to: &str| {
@@ -305,12 +307,17 @@ fn one_configcrate_compiles_alone() {
     assert!(compile_single("x.vgo", b"\xff", &SourceTree::new()).0.is_none());
 }
 
+// G45, E3
 #[test]
-fn live_is_the_tree_without_hidden_files() {
-    let text = format!("{NGINX}=== .git/config\nx\n=== notes.md\nhello\n");
-    let live = compiled(&text).live;
-    assert_eq!(live.len(), 5);
+fn live_is_the_tree_without_hidden_files_and_without_comments_in_its_libraries() {
+    let text = format!(
+        "{NGINX}=== .git/config\nx\n=== notes.md\nhello\n=== configcrates/c.vgo\nname: c # c\n=== common.vgo\nvars: {{}} # kept\n"
+    );
+    let live = vigo_stacks::format::live(&tree(&text));
+    assert_eq!(live.len(), 7);
     assert_eq!(live["notes.md"], b"hello\n");
+    assert_eq!(live["configcrates/c.vgo"], b"name: c\n");
+    assert_eq!(live["common.vgo"], b"vars: {} # kept\n");
     assert!(!live.contains_key(".git/config"));
 }
 

@@ -105,6 +105,8 @@ impl Work {
 
 impl User {
     pub(super) fn parse(attributes: &mut Attributes<'_>) -> Result<User, BadAttribute> {
+        // For the mirror of repositories, which reads the policy itself; an account is the same either way.
+        attributes.flag("gitback")?;
         let name = attributes
             .shaped("username", Word::Account)?
             .ok_or(BadAttribute::Missing { name: "username" })?;

@@ -1,0 +1,63 @@
+//! `vigocli config lint|explain`: what is wrong with a tree, and what a rule means.
+//!
+//! Nothing here is signed, sent or written.
+
+use serde_json::json;
+use vigo_base::text::{escaped, nearest};
+use vigo_stacks::rules::{self, Rule};
+
+use crate::args::Everywhere;
+use crate::args::config::Lint;
+use crate::exit::{Exit, Failure};
+use crate::show::Show;
+use crate::{said, tree, words};
+
+/// Runs `vigocli config lint`.
+///
+/// # Errors
+/// [`Failure`] if the tree cannot be read or has errors, or with `--strict` warnings.
+pub fn lint(everywhere: &Everywhere, args: &Lint) -> Result<(), Failure> {
+    let source = tree::read(&args.tree.stacks)?;
+    let (compiled, diagnostics) = super::publish::lint(&source);
+    said::print(everywhere, &diagnostics, &source);
+    let show = Show::new(everywhere);
+    let (policies, routes) = compiled.as_ref().map_or((0, 0), |c| (c.policies.len(), c.routes.len()));
+    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+    let body = json!({
+        "errors": errors, "warnings": diagnostics.len() - errors, "policies": policies, "routes": routes,
+        "diagnostics": diagnostics,
+    });
+    if everywhere.json || errors == 0 {
+        show.result(&body, || {
+            format!(
+                "the tree is right: {} for {}\n",
+                words::count(policies, "policy", "policies"),
+                words::count(routes, "match block", "match blocks")
+            )
+        })?;
+    }
+    said::judge(&diagnostics, args.strict, "a publish would be refused")
+}
+
+/// Runs `vigocli config explain`.
+///
+/// # Errors
+/// [`Failure`] if there is no such rule.
+pub fn explain(everywhere: &Everywhere, rule: Option<&str>) -> Result<(), Failure> {
+    let show = Show::new(everywhere);
+    let Some(name) = rule else {
+        let all: Vec<_> = rules::RULES.iter().map(|r| json!({"rule": r.name, "about": r.about})).collect();
+        let rows: Vec<Vec<String>> =
+            rules::RULES.iter().map(|r| vec![r.name.to_owned(), r.about.to_owned()]).collect();
+        return show.result(&all, || show.table(&["rule", "what it guards"], &rows));
+    };
+    let found: &Rule = rules::find(name).ok_or_else(|| {
+        let hint = match nearest(name, rules::RULES.iter().map(|r| r.name)) {
+            Some(near) => format!("did you mean {near}? vigocli config explain lists them all"),
+            None => "vigocli config explain lists them all".to_owned(),
+        };
+        Failure::new(Exit::NotFound, format!("there is no rule {}", escaped(name))).hint(hint)
+    })?;
+    let page = rules::page(found);
+    show.result(&json!({"rule": found.name, "about": found.about, "page": page}), || page.clone())
+}
