@@ -267,6 +267,11 @@ impl Node {
         self.replica.digest(space)
     }
 
+    /// The keys of what this node offers its peers of a space.
+    pub fn offered(&self, space: &Space) -> BTreeSet<Hash> {
+        self.replica.sealed(space).keys().collect()
+    }
+
     /// The fleet, once there is one.
     pub(crate) fn spanner(&self) -> Option<SpannerId> {
         self.trust.as_ref().map(|trust| trust.spanner())

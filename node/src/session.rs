@@ -5,9 +5,11 @@
 //! early never does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use vigo_base::{PublicKey, Time, limits, planted};
 use vigo_crdt::Space;
+use vigo_spanner::spend::SpendRecord;
 use vigo_spanner::{Member, NodeKind, PapersRefused, Request, Who, may};
 use vigo_swarm::frame::{Bytes, Digest, Farewell, Frame, Goodbye, Head, Hello, VERSION};
 use vigo_swarm::ids::ConnId;
@@ -43,6 +45,8 @@ pub(crate) struct Session {
     pub since: Time,
     pub heard: Time,
     pub stage: Stage,
+    /// The member's admission, which may fall later.
+    pub spend: Option<Arc<SpendRecord>>,
     pub said_hello: bool,
     /// The port on which the other end takes gossip links.
     pub gossip: Option<u16>,
@@ -71,6 +75,7 @@ impl Session {
             since: now,
             heard: now,
             stage,
+            spend: None,
             said_hello: false,
             gossip: None,
             features: 0,
@@ -289,6 +294,9 @@ impl Node {
             Ok(checked) => {
                 if self.keep_this(now, conn, key, dialed, out) {
                     self.adopt_spend(now, checked.spend.record().clone(), out);
+                    if let Some(session) = self.sessions.get_mut(&conn) {
+                        session.spend = Some(checked.spend);
+                    }
                     self.welcome(now, conn, checked.member, hello, out);
                 }
             }

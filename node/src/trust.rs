@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use vigo_base::{Hash, PublicKey, SpannerId, Time};
 use vigo_crdt::register::REGISTER;
 use vigo_crdt::{Record, Space, Statement};
+use vigo_spanner::papers::fallen;
 use vigo_spanner::spend::{FORK, SPEND, STATEMENT};
 use vigo_spanner::{
     Admissions, Authority, Checked, ForkProof, Member, MemberState, NodeKind, Papers, PapersRefused, Roster,
@@ -243,6 +244,8 @@ impl Node {
                 cut.push((session.conn, Farewell::Suspended, why.to_string()));
             } else if !trust.in_standing() {
                 cut.push((session.conn, Farewell::Papers, "this node has lost its own standing".into()));
+            } else if let Some(why) = session.spend.as_ref().and_then(|s| fallen(&trust.authority, s)) {
+                cut.push((session.conn, Farewell::Papers, why.to_string()));
             }
         }
         for (conn, why, text) in cut {

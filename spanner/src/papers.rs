@@ -325,6 +325,18 @@ impl Shown {
     }
 }
 
+/// Why somebody whose papers held once is no member any more, by what is known now: its spend was cut off, or the invite
+/// behind it. What is only not known here says nothing against it.
+pub fn fallen(authority: &Authority, spend: &SpendRecord) -> Option<PapersRefused> {
+    let why = authority.judge_spend(spend).err()?;
+    let certain = match &why {
+        WhyNotSpend::Revoked { .. } | WhyNotSpend::Forked { .. } => true,
+        WhyNotSpend::Invite { invite } => authority.admissions().statements().contains_key(invite),
+        _ => false,
+    };
+    certain.then(|| PapersRefused::Fallen { key: spend.spend().node, why })
+}
+
 /// The member that a spend makes under this authority.
 fn find(authority: &Authority, own: &Arc<SpendRecord>) -> Result<Member, WhyNotSpend> {
     let candidate = authority.judge_spend(own)?;

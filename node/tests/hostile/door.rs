@@ -10,13 +10,14 @@ use vigo_node::command::AuditFilter;
 use vigo_node::crdt::sketch::Short;
 use vigo_node::crdt::{Space, register};
 use vigo_node::sign::Wanted;
-use vigo_node::spanner::{NameRule, NodeKind, Proof, Token};
+use vigo_node::spanner::act::Admit;
+use vigo_node::spanner::{Act, Grant, NameRule, NodeKind, Proof, Right, Token};
 use vigo_node::swarm::frame::{
     AskToJoin, Bulk, Bytes, Digest, Enrol, Farewell, Frame, Goodbye, Have, Hint, JoinAnswer,
 };
 use vigo_node::swarm::ids::ConnId;
 use vigo_node::swarm::outline::BlobRef;
-use vigo_node::{Answer, RefusalKind};
+use vigo_node::{Answer, Event, RefusalKind};
 
 use crate::rig::{BOLT, Host, OPERATOR, Rig, hello, key, name, push};
 
@@ -386,4 +387,26 @@ fn a_bolt_greets_nobody_by_its_own_key_and_no_time_travellers() {
     rig.bolt.frame(conn, &greeting);
     assert_eq!(reason(&rig.bolt.heard(conn)).and_then(|r| r.0), Some(Farewell::Version));
     assert!(rig.bolt.now > Time(0));
+}
+
+/// Whoever was let in by somebody who is cut off since is hung up on, not only turned away at the next door.
+#[test]
+fn a_member_falls_with_the_operator_that_let_it_in() {
+    let mut rig = Rig::new();
+    let bob = key(50);
+    let grants = Right::ALL.into_iter().map(Grant::everywhere).collect();
+    let act = Act::Admit(Admit { key: bob.public(), name: name("bob"), grants });
+    let chain = rig.bolt.signer(&key(OPERATOR)).context().under;
+    let admit = rig.statement(&key(OPERATOR), act.draft(chain, vec![], rig.bolt.now));
+    let command = Command::Submit { space: "admissions".into(), statement: hex::encode(admit.bytes()) };
+    rig.bolt.call(true, command).unwrap();
+    // Signed before bob lets anybody in.
+    let revoke = rig.bolt.signer(&key(OPERATOR)).revoke(&[bob.public()], "gone bad").unwrap();
+    let papers = rig.admit_by(&bob, &envoy(), "web01", NodeKind::Envoy);
+    let conn = rig.bolt.greet(envoy().public(), &papers);
+    assert!(!rig.bolt.hung.contains_key(&conn), "a member");
+    rig.bolt.submit(&revoke).unwrap();
+    assert!(rig.bolt.hung.contains_key(&conn), "its admission has fallen");
+    let refused = |e: &Event| matches!(e, Event::PeerRefused { key, .. } if *key == envoy().public());
+    assert!(rig.bolt.events.iter().any(refused), "{:?}", rig.bolt.events);
 }

@@ -314,8 +314,12 @@ impl Rig {
 
     /// Lets a node in as an operator would, and gives its papers.
     pub fn admit(&mut self, who: &SecretKey, text: &str, kind: NodeKind) -> Vec<u8> {
-        let signed =
-            self.bolt.signer(&key(OPERATOR)).approve(who.public(), name(text), kind).expect("it signs");
+        self.admit_by(&key(OPERATOR), who, text, kind)
+    }
+
+    /// The same by this operator.
+    pub fn admit_by(&mut self, operator: &SecretKey, who: &SecretKey, text: &str, kind: NodeKind) -> Vec<u8> {
+        let signed = self.bolt.signer(operator).approve(who.public(), name(text), kind).expect("it signs");
         self.bolt.submit(&signed).expect("it counts");
         let conn = self.bolt.connect(who.public());
         let ask = AskToJoin { spanner: None, name: name(text), bolt: kind == NodeKind::Bolt };

@@ -9,6 +9,7 @@ use vigo_node::crdt::Space;
 use vigo_node::{Command, Reply};
 
 use super::{Broken, Scenario, always};
+use crate::audit::Written;
 use crate::machine::Power;
 use crate::{Ix, Known};
 
@@ -210,8 +211,27 @@ impl Scenario {
         bad.map_or(Ok(()), |what| Err(self.broken("links follow member sessions", what)))
     }
 
-    /// What does not agree yet, if anything.
+    /// What is not as it will be, if anything.
     pub(super) fn unsettled(&mut self) -> Option<String> {
+        self.disagreement().or_else(|| self.unlisted_newcomer())
+    }
+
+    /// A newcomer whom no bolt lists: where a bolt was revoked it may have fallen with it, and is taken for none of the
+    /// members soon.
+    fn unlisted_newcomer(&mut self) -> Option<String> {
+        if !self.revoked.iter().any(|ix| self.bolts.contains(ix)) {
+            return None;
+        }
+        let bolt = self.at_hand().into_iter().find(|ix| self.bolts.contains(ix))?;
+        let Some(Ok(Reply::Members(rows))) = self.fleet.try_call(bolt, Command::Members) else { return None };
+        let names = self.standing().into_iter().map(|ix| self.fleet.machine(ix).name.clone());
+        let active = |name: &String| rows.iter().any(|row| row.name == *name && row.state == "active");
+        let missed = names.filter(|name| name.starts_with("new")).find(|name| !active(name));
+        missed.map(|name| format!("{bolt} does not list {name}"))
+    }
+
+    /// What does not agree yet, if anything.
+    fn disagreement(&mut self) -> Option<String> {
         let now = self.fleet.now();
         if let Some((ix, _)) = self.joining.iter().find(|(_, until)| now < **until) {
             return Some(format!("{ix} has not joined"));
@@ -222,14 +242,14 @@ impl Scenario {
             None => (None, None),
         };
         for space in Scenario::spaces() {
-            if let Some(ix) = self.differs(&standing, &space) {
-                return Some(format!("{ix} has another digest of {space}"));
+            if let Some(what) = self.differs(&standing, &space) {
+                return Some(what);
             }
         }
         let bolts: Vec<Ix> = standing.iter().copied().filter(|ix| self.bolts.contains(ix)).collect();
         for space in [Space::envoys(), Space::status()] {
-            if let Some(ix) = self.differs(&bolts, &space) {
-                return Some(format!("bolt {ix} has another digest of {space}"));
+            if let Some(what) = self.differs(&bolts, &space) {
+                return Some(what);
             }
         }
         // Where nothing counts that was ever published, hosts stay as they are.
@@ -245,10 +265,19 @@ impl Scenario {
         None
     }
 
-    fn differs(&self, among: &[Ix], space: &Space) -> Option<Ix> {
+    /// Who offers another set of a space than the first, and what only one of the two offers.
+    fn differs(&self, among: &[Ix], space: &Space) -> Option<String> {
         let digest = |ix: &Ix| self.fleet.machine(*ix).digest(space);
-        let first = among.first().and_then(digest);
-        among.iter().copied().find(|ix| digest(ix) != first)
+        let one = *among.first()?;
+        let other = among.iter().copied().find(|ix| digest(ix) != digest(&one))?;
+        let [mine, theirs] = [one, other].map(|ix| self.fleet.machine(ix).offered(space));
+        let alone = |of: &BTreeSet<Written>, not: &BTreeSet<Written>| -> String {
+            of.difference(not).take(8).map(|w| format!(" {w:?}")).collect()
+        };
+        let (here, there) = (alone(&mine, &theirs), alone(&theirs, &mine));
+        Some(format!(
+            "{other} has another digest of {space} than {one}; {one} alone offers{here}; {other} alone{there}"
+        ))
     }
 
     /// The statements that some member in standing holds.
