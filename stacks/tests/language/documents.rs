@@ -46,6 +46,7 @@ fn the_examples_of_the_page_compile_and_resolve() {
     assert!(tree.len() >= 7, "{}", tree.len());
     let (compiled, diagnostics) = compile(&tree);
     assert_eq!(said(&diagnostics), "");
+    assert_eq!(crate::editor::valid(&tree), Ok(()));
     let compiled = compiled.unwrap();
     let host = |name: &str| {
         let route = compiled.route(name).unwrap();

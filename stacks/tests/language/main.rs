@@ -6,6 +6,7 @@ mod claims;
 mod composed_refusals;
 mod composition;
 mod documents;
+mod editor;
 mod formatting;
 mod properties;
 mod refusals;
@@ -40,6 +41,7 @@ fn said(diagnostics: &[Diagnostic]) -> String {
 fn compiled(text: &str) -> Compiled {
     let (compiled, diagnostics) = compile(&tree(text));
     assert_eq!(said(&diagnostics), "");
+    assert_eq!(editor::valid(&tree(text)), Ok(()), "the schema for editors");
     compiled.expect("no diagnostics, so a result")
 }
 
