@@ -66,6 +66,7 @@ pub mod policy;
 mod read;
 pub mod report;
 mod resolve;
+pub mod retract;
 pub mod rules;
 pub mod schema;
 pub mod secrets;

@@ -12,6 +12,7 @@ mod properties;
 mod refusals;
 mod resource_refusals;
 mod resources;
+mod retraction;
 mod secrets;
 mod stories;
 
