@@ -41,6 +41,28 @@ const OF_THE_SYSTEM: [&str; 16] = [
     "/etc/apt/sources.list",
 ];
 
+/// Packages and services that other things need, whoever declared them first.
+const NEEDED: [&str; 18] = [
+    "apt",
+    "bash",
+    "ca-certificates",
+    "cron",
+    "dbus",
+    "libc6",
+    "locales",
+    "openssh-client",
+    "openssh-server",
+    "rsyslog",
+    "ssh",
+    "sshd",
+    "sudo",
+    "systemd",
+    "systemd-journald",
+    "systemd-resolved",
+    "systemd-sysctl",
+    "tzdata",
+];
+
 /// The retraction of a configcrate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Retraction {
@@ -84,7 +106,8 @@ pub fn retract(path: &str, bytes: &[u8]) -> Result<Retraction, Vec<Diagnostic>> 
     let name = tree.root.pair("name").and_then(|p| p.value.scalar()).map(|(text, _)| text.to_owned());
     let name = name.or_else(|| Some(path.rsplit('/').next()?.strip_suffix(".vgo")?.to_owned()));
     let of = name.ok_or_else(|| none(path, "it has no name"))?;
-    let (text, mut resources) = edits::undone(&begun, &tree).ok_or_else(|| none(path, "it is not plain enough"))?;
+    let (text, mut resources) =
+        edits::undone(&begun, &tree).ok_or_else(|| none(path, "it is not plain enough"))?;
     let turned = edits::turned(&text).ok_or_else(|| none(path, "its resources cannot be put in order"))?;
     resources.reverse();
     let renamed = of.strip_suffix(END).map_or_else(|| format!("{of}{END}"), str::to_owned);
@@ -139,30 +162,35 @@ fn wanted(source: &str, item: &Item, defaults: Option<&Item>) -> Option<Wanted> 
     };
     let Some(of) = schema::find(&kind) else { return Some(left_out("its type is not known")) };
     let branching = ["case", "match"].iter().any(|key| item.pair(key).is_some());
-    let odd = item.pair("state").is_some_and(|p| p.value.scalar().is_none_or(|(text, _)| text.contains("{{")));
+    let odd =
+        item.pair("state").is_some_and(|p| p.value.scalar().is_none_or(|(text, _)| text.contains("{{")));
     if branching || odd {
         return Some(left_out("what it does differs from host to host; write what undoes it"));
     }
     let noted = |key: &str| item.pair(key).is_some_and(|pair| edits::noted(source, pair).is_some());
-    let given = defaults.and_then(|d| d.pair("state")).and_then(|p| p.value.scalar()).map(|(t, _)| t.to_owned());
+    let given =
+        defaults.and_then(|d| d.pair("state")).and_then(|p| p.value.scalar()).map(|(t, _)| t.to_owned());
     let state = text("state").or(given).or(of.default_state().map(str::to_owned));
     Some(match of.reversal {
         Reversal::State(target, _) if state.as_deref() == Some(target) && !noted("state") => {
             left_out("it removes something, and what was there before is not known")
         }
         Reversal::State(target, extras) => {
-            by_state(of, target, extras, state.as_deref(), &undone, text("target_path").as_deref())
+            let object = ["target_path", "package", "service"].iter().find_map(|key| text(key));
+            by_state(of, target, extras, state.as_deref(), &undone, object.as_deref())
         }
         Reversal::Snapshot => Wanted {
             fields: vec![("revert", "true".into())],
             undone: undone(level(of.confidence), "revert to the value that was found first".into(), None),
             out: false,
         },
-        Reversal::Command | Reversal::Native if text("on_revert").is_some() && !noted("on_revert") => Wanted {
-            fields: vec![("revert", "true".into())],
-            undone: undone("medium", "run its on_revert".into(), None),
-            out: false,
-        },
+        Reversal::Command | Reversal::Native if text("on_revert").is_some() && !noted("on_revert") => {
+            Wanted {
+                fields: vec![("revert", "true".into())],
+                undone: undone("medium", "run its on_revert".into(), None),
+                out: false,
+            }
+        }
         Reversal::Command | Reversal::Native => Wanted {
             fields: vec![("on_revert", "\"false\"".into()), ("revert", "true".into())],
             undone: undone(
@@ -182,18 +210,25 @@ fn by_state(
     extras: &[(&'static str, bool)],
     state: Option<&str>,
     undone: &dyn Fn(&'static str, String, Option<&str>) -> Undone,
-    path: Option<&str>,
+    object: Option<&str>,
 ) -> Wanted {
     let back = state == Some(target);
     let new = if back { of.default_state().unwrap_or(target) } else { target };
     let mut fields = vec![("state", new.to_owned())];
     fields.extend(extras.iter().map(|(key, value)| (*key, (*value != back).to_string())));
     let how: Vec<String> = fields.iter().map(|(key, value)| format!("{key} {value}")).collect();
-    let owned = path.is_some_and(|path| OF_THE_SYSTEM.iter().any(|own| path == *own || (own.ends_with('/') && path.starts_with(own))));
-    let (confidence, review) = if owned && of.name == "file" {
-        ("low", Some("the system owns this file: put its former content back instead of removing it"))
-    } else {
-        (level(of.confidence), None)
+    let owned = |path: &str| {
+        OF_THE_SYSTEM.iter().any(|own| path == *own || (own.ends_with('/') && path.starts_with(own)))
+    };
+    let (confidence, review) = match (of.name, object) {
+        _ if back => (level(of.confidence), None),
+        ("file", Some(path)) if owned(path) => {
+            ("low", Some("the system owns this file: put its former content back instead of removing it"))
+        }
+        ("package" | "service", Some(name)) if NEEDED.contains(&name) => {
+            ("low", Some("other things need it: keep it, unless it came for this alone"))
+        }
+        _ => (level(of.confidence), None),
     };
     Wanted { fields, undone: undone(confidence, how.join(", "), review), out: false }
 }

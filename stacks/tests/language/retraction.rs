@@ -57,7 +57,8 @@ resources:
 
 /// Without the actions.
 fn states() -> String {
-    let parts: Vec<&str> = WEB.split_inclusive("\n\n").filter(|p| !p.contains("type: exec") && !p.contains("apache2")).collect();
+    let parts: Vec<&str> =
+        WEB.split_inclusive("\n\n").filter(|p| !p.contains("type: exec") && !p.contains("apache2")).collect();
     parts.concat()
 }
 
@@ -77,7 +78,11 @@ fn a_retraction_undoes_each_resource_in_the_opposite_order() {
     let draft = retract("configcrates/web.vgo", WEB.as_bytes()).unwrap();
     assert_eq!((draft.of.as_str(), draft.name.as_str()), ("web", "web-retract"));
     let levels: Vec<&str> = draft.resources.iter().map(|r| r.confidence).collect();
-    assert_eq!(levels, ["low", "low", "medium", "high", "high", "low", "high", "high"], "what was removed is not made again");
+    assert_eq!(
+        levels,
+        ["low", "low", "medium", "high", "high", "low", "high", "high"],
+        "what was removed is not made again"
+    );
     let draft_of_states = retract("configcrates/web.vgo", states().as_bytes()).unwrap();
     policies(&[("web-retract", &draft_of_states.text), ("base", BASE)], "base, web-retract");
     insta::assert_snapshot!(draft.text);
@@ -121,6 +126,7 @@ fn blocks_and_flow_maps_are_undone_too() {
     let text = "name: a\nresources:\n  - {name: x, type: package, package: x}\n  - conditional_block:\n      when: os_family('debian')\n      resources:\n        - {name: y, type: package, package: y}\n        - name: z\n          type: package\n          package: z\n";
     let draft = retract("configcrates/a.vgo", text.as_bytes()).unwrap();
     assert_eq!(draft.text.matches("state: absent").count(), 3, "{}", draft.text);
-    let order: Vec<usize> = ["name: z", "name: y", "name: x"].iter().map(|n| draft.text.find(n).unwrap()).collect();
+    let order: Vec<usize> =
+        ["name: z", "name: y", "name: x"].iter().map(|n| draft.text.find(n).unwrap()).collect();
     assert!(order.is_sorted(), "{}", draft.text);
 }
