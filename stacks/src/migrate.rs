@@ -230,7 +230,7 @@ impl Migrated {
             edits.push(Edit::new(at, at, moved));
             what.push("provides and bundle moved below compliance");
         }
-        secrets(&tree.root, &text, 0, &mut edits);
+        secrets(&tree.root, 0, &mut edits);
         if edits.iter().any(|e| e.text.contains("secret:")) {
             what.push("password-secret written as password");
         }
@@ -267,10 +267,10 @@ fn with_vars(common: &str, root: Option<&Item>, body: &str) -> Option<String> {
 }
 
 /// `password-secret: x` is `password: "secret:x"`.
-fn secrets(item: &Item, text: &str, depth: usize, edits: &mut Vec<Edit>) {
+fn secrets(item: &Item, depth: usize, edits: &mut Vec<Edit>) {
     match &item.body {
         _ if depth > crate::yaml::DEPTH_MAX => {}
-        Body::List(items) => items.iter().for_each(|i| secrets(i, text, depth + 1, edits)),
+        Body::List(items) => items.iter().for_each(|i| secrets(i, depth + 1, edits)),
         Body::Map { pairs, .. } => {
             for pair in pairs {
                 let scalar = pair.value.scalar().map(|(value, _)| value.trim_start_matches("secret:"));
@@ -287,7 +287,7 @@ fn secrets(item: &Item, text: &str, depth: usize, edits: &mut Vec<Edit>) {
                             format!("\"secret:{value}\""),
                         ));
                     }
-                    _ => secrets(&pair.value, text, depth + 1, edits),
+                    _ => secrets(&pair.value, depth + 1, edits),
                 }
             }
         }
