@@ -8,9 +8,10 @@
 //! 4. [`Compiled`]: a [`Policy`] for every match block and the [`Route`]s that lead to them; this is published.
 //! 5. [`Plan`]: a policy with the [`Facts`] of one envoy; only questions to the machine are left in it.
 //!
-//! The words: a *configcrate* is a named set of *resources*; a *role* is a named list of configcrates; a
-//! *hostcrate* is a file of *match blocks*, each saying what hosts of a name get; `common.vgo` is what a
-//! directory gives to everything below. `docs/language.md` teaches them.
+//! The words: a *configcrate* is a named set of *resources*; a *usercrate* is one of a person; a *role* is a named
+//! list of both; a *hostcrate* is a file of *match blocks*, each saying what hosts of a name get; `common.vgo` is what
+//! a directory gives to everything below, `environments.vgo` what an environment adds. `docs/language.md` teaches
+//! them.
 //!
 //! ```
 //! use vigo_stacks::{Facts, SourceTree, compile, resolve};
