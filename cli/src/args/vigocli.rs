@@ -307,6 +307,15 @@ pub enum Config {
         #[arg(value_name = "RULE")]
         rule: Option<String>,
     },
+    /// Print the JSON schema of the files, for editors
+    #[command(
+        after_help = "Examples:\n  vigocli config schema > vigo.schema.json\n  vigocli config schema configcrate     the files of configcrates/ and usercrates/"
+    )]
+    Schema {
+        /// The kind of file [default: any]
+        #[arg(value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(vigo_stacks::schema::json::FILES))]
+        kind: Option<String>,
+    },
     /// List the publishes
     #[command(after_help = "Example:\n  vigocli config log")]
     Log,

@@ -1,4 +1,5 @@
-//! `vigocli config lint|search|explain`: what is wrong with a tree, where a name stands, and what a rule means.
+//! `vigocli config lint|search|explain|schema`: what is wrong with a tree, where a name stands, what a rule means, what
+//! files look like to an editor.
 //!
 //! Nothing here is signed, sent or written.
 
@@ -93,4 +94,13 @@ pub fn search(everywhere: &Everywhere, args: &Search) -> Result<(), Failure> {
             .hint("a name may be a glob in quotes, like 'web*'; vigocli config tree shows what there is"));
     }
     Ok(())
+}
+
+/// Prints the JSON schema of one kind of file, or of any; it is JSON with and without `--json`.
+///
+/// # Errors
+/// [`Failure`] if it cannot be written.
+pub fn schema(everywhere: &Everywhere, kind: Option<&str>) -> Result<(), Failure> {
+    let schema = vigo_stacks::schema::json::schema(kind);
+    Show::new(everywhere).result(&schema, || format!("{schema:#}"))
 }
