@@ -72,18 +72,15 @@ pub(super) fn place_of(path: &Arc<str>, sink: &mut Vec<Diagnostic>) -> Option<Pl
 /// Why a file may not lie where it lies: rule, message, help.
 fn misplaced(parts: &[&str], file: &str) -> Option<(&'static str, String, String)> {
     let place = |message: &str, help: String| Some((rules::FILE_PLACE, message.to_string(), help));
-    match parts.first().copied() {
-        Some(dir @ ("envoys" | "roles" | "vars")) => {
-            let by_hand = match dir {
-                "envoys" => "hostcrates lie beside roles.vgo or in directories of your own",
-                "roles" => "all roles are in one roles.vgo at the root",
-                _ => "variables are in common.vgo",
-            };
-            let message = format!("the directory {dir}/ belongs to the layout of old versions");
-            let help = format!("`vigocli config migrate` converts it; {by_hand}");
-            return Some((rules::LEGACY_LAYOUT, message, help));
-        }
-        _ => {}
+    if let Some(dir @ ("envoys" | "roles" | "vars")) = parts.first().copied() {
+        let by_hand = match dir {
+            "envoys" => "hostcrates lie beside roles.vgo or in directories of your own",
+            "roles" => "all roles are in one roles.vgo at the root",
+            _ => "variables are in common.vgo",
+        };
+        let message = format!("the directory {dir}/ belongs to the layout of old versions");
+        let help = format!("`vigocli config migrate` converts it; {by_hand}");
+        return Some((rules::LEGACY_LAYOUT, message, help));
     }
     let library = if parts.contains(&"usercrates") {
         Some("usercrates")
