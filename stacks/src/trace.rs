@@ -223,7 +223,7 @@ pub fn trace(tree: &SourceTree, host: &str, traits: Option<&Value>) -> (Trace, V
         trace.configcrates = traced_crates(&parsed, &composition, traits);
         trace.excluded = composition.excluded.iter().map(traced_exclusion).collect();
         trace.vars = traced_vars(&parsed, &composition);
-        let waivers = compliance::waivers(&parsed, &block.dir).cloned();
+        let waivers = compliance::waivers(&parsed.waivers, &block.dir).cloned();
         trace.waivers = waivers.map(|waiver| TracedWaiver { waiver, counts: None }).collect();
         trace.controls = traced_controls(&Claims::of(&parsed), &trace);
     }

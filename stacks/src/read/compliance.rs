@@ -19,7 +19,7 @@ const CONTROL_BYTES: usize = 64;
 /// Bytes of a reason, and of who approved it.
 const REASON_BYTES: usize = 2_000;
 /// Controls that one file may claim or waive.
-const CONTROLS_MAX: usize = 5_000;
+const CONTROLS_MAX: usize = 2_000;
 
 pub(super) const CLAIMS: Keys =
     Keys { what: "compliance.vgo", known: &["compliance"], later: &[], told: &["waivers"] };
