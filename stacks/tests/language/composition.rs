@@ -145,7 +145,7 @@ fn roles_have_cases() {
     assert_eq!(ids(&plan(&compiled, "x")), ["base/run", "deep/run", "always/run", "lin/run"]);
 }
 
-/// E6, F8, F25, F26, F29, F30: four carriers, a name from the file, and nothing by lying there.
+/// E6, F8, F25, F26, F30: four carriers, a name from the file, and nothing by lying there.
 #[test]
 fn usercrates_apply_where_they_are_included() {
     let text = crates(&["base"])
