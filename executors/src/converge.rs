@@ -179,6 +179,9 @@ impl Run<'_> {
         if let Some(skipped) = self.unmet(step, host, &limits)? {
             return Ok(skipped);
         }
+        if let Some(why) = &step.fault {
+            return Err(Trouble::Declared(BadResource::Undecided(escaped(why))));
+        }
         if step.revert.is_some() {
             return Err(Trouble::Declared(BadResource::NoRevert));
         }

@@ -23,7 +23,7 @@
 //!     ]),
 //!     vars: BTreeMap::from([("site".to_owned(), json!("Bern"))]).into(),
 //!     when: None, only_when_triggered: false, depends_on: vec![], triggers: vec![], timeout: 60,
-//!     revert: None, watch_secret: vec![],
+//!     revert: None, watch_secret: vec![], fault: None,
 //! };
 //! let (mut host, plan) = (FakeHost::new(), Plan { steps: vec![motd] });
 //! let mut pending = InMemory::default();

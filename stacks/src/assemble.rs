@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::compose::{Composed, Composition};
 use crate::diagnostic::{Diagnostic, Site};
-use crate::expand::{Expansion, Instance};
+use crate::expand::{Expansion, Instance, is_open};
 use crate::order::Graph;
 use crate::parsed::{Configcrate, Resource};
 use crate::policy::{Policy, PolicyCrate, PolicyStep, STEPS_MAX};
@@ -101,7 +101,8 @@ impl<'a, 'b> Assembler<'a, 'b> {
         let mut bytes = 0;
         for composed in &subject.composition.configcrates {
             let Some(configcrate) = subject.library.form(composed) else { continue };
-            let vars = seen(configcrate, &this.vars);
+            let listed = composed.foreach().is_some() || is_open(configcrate);
+            let vars = if listed { seen(configcrate, &this.vars) } else { BTreeMap::new() };
             let of_pattern = this.of_pattern();
             let judged = subject.pattern.is_some();
             let mut expansion = Expansion {

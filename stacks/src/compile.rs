@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::assemble::{Library, Subject, assemble};
 use crate::check;
-use crate::compliance::{self, Claim, Claims, Waiver};
+use crate::compliance::{self, Claims, Waiver};
 use crate::compose::{self, Composed, Composition, Mention, Rank};
 use crate::diagnostic::{Diagnostic, any_error, finish};
 use crate::parsed::Parsed;
@@ -23,8 +23,10 @@ pub struct Compiled {
     pub policies: Vec<Policy>,
     /// The match blocks, in the order in which they are tried.
     pub routes: Vec<Route>,
-    /// What each configcrate and usercrate claims, by its name; those that claim nothing are not there.
-    pub claims: BTreeMap<String, Vec<Claim>>,
+    /// What each configcrate and usercrate claims.
+    pub claims: Claims,
+    /// What is waived, by the directory for whose hosts it is; see [`Compiled::waived`].
+    pub waivers: BTreeMap<String, Vec<Waiver>>,
 }
 
 /// One match block of the route table.
@@ -40,9 +42,9 @@ pub struct Route {
     /// The configcrates that are retracted on its hosts: they claim nothing there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retracted: Vec<String>,
-    /// What is waived for its hosts; those that have run out are among them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub waivers: Vec<Waiver>,
+    /// The directory of its hostcrate; empty for the root.
+    #[serde(skip)]
+    pub directory: String,
     /// Index of its policy.
     pub policy: usize,
     /// Where it stands: `path:line`.
@@ -53,6 +55,11 @@ impl Compiled {
     /// The route of a host: the first that matches.
     pub fn route(&self, host: &str) -> Option<&Route> {
         self.routes.iter().find(|r| vigo_base::target::glob_matches(&r.pattern, host))
+    }
+
+    /// What is waived for the hosts of a route, those of the root first; those that have run out are among them.
+    pub fn waived<'a>(&'a self, route: &'a Route) -> impl Iterator<Item = &'a Waiver> {
+        compliance::waivers(&self.waivers, &route.directory)
     }
 }
 
@@ -82,7 +89,7 @@ pub fn compile(tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
             tags: block.tags.iter().map(|tag| tag.value.clone()).collect(),
             environment: block.environment.as_ref().map(|name| name.value.clone()),
             retracted: composition.retracted().map(str::to_string).collect(),
-            waivers: compliance::waivers(&parsed, &block.dir).cloned().collect(),
+            directory: block.dir.clone(),
             policy: index,
             origin: format!("{}:{}", block.pattern.site.path, block.pattern.site.line),
         });
@@ -92,8 +99,8 @@ pub fn compile(tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
     if any_error(&diagnostics) {
         return (None, diagnostics);
     }
-    let claims = Claims::of(&parsed).into_map();
-    (Some(Compiled { policies, routes, claims }), diagnostics)
+    let claims = Claims::of(&parsed);
+    (Some(Compiled { policies, routes, claims, waivers: parsed.waivers }), diagnostics)
 }
 
 /// Every configcrate is checked on its own too: those that no host has, and those whose block has mistakes.

@@ -506,6 +506,11 @@ impl<'a> Expansion<'a, '_> {
     }
 }
 
+/// Whether variables are needed to say what the resources of a configcrate are.
+pub(crate) fn is_open(configcrate: &Configcrate) -> bool {
+    configcrate.resources.iter().any(|r| r.foreach.is_some() || open(r))
+}
+
 /// Whether something in a resource is to be put in before it can be used.
 fn open(resource: &Resource) -> bool {
     let source = |s: &Setting| s.values().any(|v| v.get("source").is_some());

@@ -8,9 +8,10 @@
 //! 4. [`Compiled`]: a [`Policy`] for every match block and the [`Route`]s that lead to them; this is published.
 //! 5. [`Plan`]: a policy with the [`Facts`] of one envoy; only questions to the machine are left in it.
 //!
-//! The words: a *configcrate* is a named set of *resources*; a *role* is a named list of configcrates; a
-//! *hostcrate* is a file of *match blocks*, each saying what hosts of a name get; `common.vgo` is what a
-//! directory gives to everything below. `docs/language.md` teaches them.
+//! The words: a *configcrate* is a named set of *resources*; a *usercrate* is one of a person; a *role* is a named
+//! list of both; a *hostcrate* is a file of *match blocks*, each saying what hosts of a name get; `common.vgo` is what
+//! a directory gives to everything below, `environments.vgo` what an environment adds. `docs/language.md` teaches
+//! them.
 //!
 //! ```
 //! use vigo_stacks::{Facts, SourceTree, compile, resolve};
@@ -58,6 +59,7 @@ pub mod diagnostic;
 mod expand;
 mod fancy;
 pub mod format;
+pub mod migrate;
 mod order;
 pub mod outline;
 mod parsed;
@@ -66,8 +68,10 @@ pub mod policy;
 mod read;
 pub mod report;
 mod resolve;
+pub mod retract;
 pub mod rules;
 pub mod schema;
+pub mod search;
 pub mod secrets;
 mod setting;
 pub mod source;

@@ -105,7 +105,7 @@ pub struct BlockView {
     pub tags: Vec<String>,
 }
 
-/// The hierarchy of a tree: who inherits what from where. Diagnostics as by [`trace`].
+/// The hierarchy of a tree: who inherits what from where. Diagnostics as by [`crate::trace()`].
 pub fn tree(source: &SourceTree) -> (Directory, Vec<Diagnostic>) {
     let mut sink = Vec::new();
     let parsed = read::tree(source, &mut sink);

@@ -81,8 +81,8 @@ pub(crate) struct TemplateText {
     pub printed: Vec<(Vec<String>, Site)>,
 }
 
-/// The `compliance:` of a configcrate: tags of the two catalogues, each of them known.
-#[derive(Debug, Clone, Default)]
+/// The `compliance:` of a configcrate: tags of the two catalogues.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Tags {
     pub provides: Vec<Name>,
     pub bundle: Vec<Name>,

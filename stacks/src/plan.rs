@@ -48,6 +48,8 @@ pub struct Step {
     pub revert: Option<Revert>,
     /// Paths of secrets whose rotation triggers it.
     pub watch_secret: Vec<String>,
+    /// Why it could not be decided what it declares here: then it fails when its turn comes.
+    pub fault: Option<String>,
 }
 
 /// How a step undoes what it did.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::plan::{Plan, Revert, Step};
-use crate::policy::{Policy, PolicyStep};
+use crate::policy::{Policy, PolicyCrate, PolicyStep};
 use crate::setting::Machine;
 use crate::when::{Expr, Scope, simplify};
 
@@ -42,19 +42,7 @@ pub struct Problem {
 /// none.
 pub fn resolve(policy: &Policy, facts: &Facts) -> Result<Plan, Vec<Problem>> {
     let scopes: Vec<Arc<BTreeMap<String, Value>>> =
-        policy
-            .configcrates
-            .iter()
-            .map(|c| {
-                let mut vars = c.vars.clone();
-                // What a machine does not report is unknown, and stays so in a condition.
-                vars.extend(c.tests.iter().map(|(name, test)| {
-                    (name.clone(), test.on(&facts.traits).map_or(Value::Null, Value::Bool))
-                }));
-                vars.extend(policy.vars.iter().map(|(k, v)| (k.clone(), v.clone())));
-                Arc::new(vars)
-            })
-            .collect();
+        policy.configcrates.iter().map(|c| Arc::new(scope(policy, c, facts))).collect();
     let machine = Machine::new(&facts.name, &facts.tags, &facts.traits);
     let mut problems = Vec::new();
     let mut kept: Vec<Option<usize>> = Vec::with_capacity(policy.steps.len());
@@ -66,41 +54,10 @@ pub fn resolve(policy: &Policy, facts: &Facts) -> Result<Plan, Vec<Problem>> {
             kept.push(None);
             continue;
         };
-        let conditions = configcrate.when.iter().chain(&step.when).cloned();
-        let whole = simplify(&Expr::all(conditions), &Scope { vars, traits: &facts.traits });
-        let (only_when_triggered, when) = whole.without_changed();
-        if when == Some(Expr::Literal(false)) {
-            kept.push(None);
-            continue;
-        }
-        let attributes = match attributes(step, vars, facts, &machine) {
-            Ok(Some(attributes)) => attributes,
-            Ok(None) => {
-                kept.push(None);
-                continue;
-            }
-            Err(message) => {
-                problems.push(Problem { step: policy.id(step), message });
-                kept.push(None);
-                continue;
-            }
-        };
-        kept.push(Some(plan.steps.len()));
-        plan.steps.push(Step {
-            id: policy.id(step),
-            configcrate: configcrate.name.clone(),
-            name: step.name.clone(),
-            kind: step.kind.clone(),
-            attributes,
-            vars: Arc::clone(vars),
-            when: when.filter(|w| *w != Expr::Literal(true)),
-            only_when_triggered,
-            depends_on: Vec::new(),
-            triggers: Vec::new(),
-            timeout: step.timeout,
-            revert: step.revert.then(|| step.on_revert.clone().map_or(Revert::Snapshot, Revert::Command)),
-            watch_secret: step.watch_secret.clone(),
-        });
+        let of = Owner { id: policy.id(step), configcrate, vars };
+        let decided = decide(step, of, facts, &machine);
+        kept.push(decided.is_some().then_some(plan.steps.len()));
+        plan.steps.extend(decided);
     }
     // Indices are translated once all places are known: triggers point forward.
     for (old, step) in policy.steps.iter().enumerate() {
@@ -112,6 +69,56 @@ pub fn resolve(policy: &Policy, facts: &Facts) -> Result<Plan, Vec<Problem>> {
         plan.steps[new].triggers = place(&step.triggers);
     }
     if problems.is_empty() { Ok(plan) } else { Err(problems) }
+}
+
+/// The variables that a configcrate sees on this machine.
+fn scope(policy: &Policy, configcrate: &PolicyCrate, facts: &Facts) -> BTreeMap<String, Value> {
+    let mut vars = configcrate.vars.clone();
+    // What a machine does not report is unknown, and stays so in a condition.
+    let tests = configcrate.tests.iter();
+    vars.extend(
+        tests.map(|(name, test)| (name.clone(), test.on(&facts.traits).map_or(Value::Null, Value::Bool))),
+    );
+    vars.extend(policy.vars.iter().map(|(k, v)| (k.clone(), v.clone())));
+    vars
+}
+
+/// What a step belongs to.
+struct Owner<'p> {
+    id: String,
+    configcrate: &'p PolicyCrate,
+    vars: &'p Arc<BTreeMap<String, Value>>,
+}
+
+/// The step of the plan, its edges left out; `None` if it does not apply on this machine.
+fn decide(step: &PolicyStep, of: Owner<'_>, facts: &Facts, machine: &Machine) -> Option<Step> {
+    let conditions = of.configcrate.when.iter().chain(&step.when).cloned();
+    let whole = simplify(&Expr::all(conditions), &Scope { vars: of.vars, traits: &facts.traits });
+    let (only_when_triggered, when) = whole.without_changed();
+    if when == Some(Expr::Literal(false)) {
+        return None;
+    }
+    let (attributes, fault) = match attributes(step, of.vars, facts, machine) {
+        Ok(found) => (found?, None),
+        // One resource that cannot be decided is its own failure, not that of the whole policy.
+        Err(why) => (BTreeMap::new(), Some(format!("`case` cannot be decided here: {why}"))),
+    };
+    Some(Step {
+        id: of.id,
+        configcrate: of.configcrate.name.clone(),
+        name: step.name.clone(),
+        kind: step.kind.clone(),
+        attributes,
+        vars: Arc::clone(of.vars),
+        when: when.filter(|w| *w != Expr::Literal(true)),
+        only_when_triggered,
+        depends_on: Vec::new(),
+        triggers: Vec::new(),
+        timeout: step.timeout,
+        revert: step.revert.then(|| step.on_revert.clone().map_or(Revert::Snapshot, Revert::Command)),
+        watch_secret: step.watch_secret.clone(),
+        fault,
+    })
 }
 
 /// The attributes of a step on this machine; `None` if it has none to run with here.

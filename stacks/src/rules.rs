@@ -104,6 +104,7 @@ rules! {
     EXCLUDES_NOTHING = "excludes-nothing": "An exclusion removes something.";
     SECRET_IN_CLEAR = "secret-in-clear": "Credentials do not stand in the tree.";
     SECRET_ALLOWED = "secret-allowed": "A place that may look like a secret is allowed with a reason.";
+    RETRACT_NONE = "retract-none": "A retraction is made of plain configcrates.";
     FORMAT_DOUBT = "format-doubt": "Formatting never changes what a file means.";
     CONFIGCRATE_COMPLIANCE_KEY_RETIRED = "configcrate-compliance-key-retired": "A configcrate names tags, not the controls of frameworks.";
     CONFIGCRATE_TOP_LEVEL_PROVIDES_BUNDLE = "configcrate-top-level-provides-bundle": "provides and bundle stand under compliance:.";

@@ -8,6 +8,7 @@ mod accounts;
 mod actions;
 mod devices;
 mod files;
+pub mod json;
 pub mod page;
 mod software;
 mod system;

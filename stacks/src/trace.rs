@@ -150,6 +150,9 @@ pub struct Reason {
     /// The condition that counts for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// The list of whose elements each makes an instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub foreach: Option<String>,
     /// Whether it asks for the configcrate to be retracted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,
@@ -220,7 +223,7 @@ pub fn trace(tree: &SourceTree, host: &str, traits: Option<&Value>) -> (Trace, V
         trace.configcrates = traced_crates(&parsed, &composition, traits);
         trace.excluded = composition.excluded.iter().map(traced_exclusion).collect();
         trace.vars = traced_vars(&parsed, &composition);
-        let waivers = compliance::waivers(&parsed, &block.dir).cloned();
+        let waivers = compliance::waivers(&parsed.waivers, &block.dir).cloned();
         trace.waivers = waivers.map(|waiver| TracedWaiver { waiver, counts: None }).collect();
         trace.controls = traced_controls(&Claims::of(&parsed), &trace);
     }
@@ -275,6 +278,7 @@ fn reason(mention: &Mention, counts: bool) -> Reason {
         by: mention.by.clone(),
         origin: origin(&mention.site),
         when: mention.when.as_ref().map(|w| w.value.to_string()),
+        foreach: mention.foreach.as_ref().map(|f| f.list.value.clone()),
         absent: mention.absent,
         counts,
     }
@@ -295,6 +299,10 @@ fn traced_crates(parsed: &Parsed, composition: &Composition, traits: Option<&Val
         let declared = parsed.configcrates.get(&composed.name)?;
         let mut vars: BTreeMap<String, Value> =
             declared.vars.iter().map(|(k, v)| (k.clone(), v.value.clone())).collect();
+        // What a trait decides is known once it is reported; until then its name stands for nothing.
+        let told = |test: &crate::conditional::Test| test.on(traits?).map(Value::Bool);
+        let tests = declared.tests.iter().filter_map(|(name, test)| Some((name.clone(), told(&test.value)?)));
+        vars.extend(tests);
         vars.extend(values.iter().map(|(k, v)| (k.clone(), v.clone())));
         let (when, absent) = (composed.when(), composed.is_absent());
         Some(TracedCrate {
@@ -348,9 +356,11 @@ fn traced_vars(parsed: &Parsed, composition: &Composition) -> Vec<TracedVar> {
     let mut defaults: BTreeMap<&str, Vec<TracedLayer>> = BTreeMap::new();
     for composed in &composition.configcrates {
         let Some(declared) = parsed.configcrates.get(&composed.name) else { continue };
-        for (name, var) in &declared.vars {
-            let by = format!("configcrate {} (default)", composed.name);
-            let layer = TracedLayer { by, origin: origin(&var.site), value: var.value.clone() };
+        let by = format!("configcrate {} (default)", composed.name);
+        let values = declared.vars.iter().map(|(name, var)| (name, &var.site, var.value.clone()));
+        let tests = declared.tests.iter().map(|(name, test)| (name, &test.site, condition(&test.value)));
+        for (name, site, value) in values.chain(tests) {
+            let layer = TracedLayer { by: by.clone(), origin: origin(site), value };
             if composition.vars.contains_key(name) {
                 defaults.entry(name).or_default().push(layer);
             } else {
@@ -370,4 +380,13 @@ fn traced_vars(parsed: &Parsed, composition: &Composition) -> Vec<TracedVar> {
     }
     vars.sort_by(|a, b| (&a.name, &a.configcrate).cmp(&(&b.name, &b.configcrate)));
     vars
+}
+
+/// A conditional variable as it is written.
+fn condition(test: &crate::conditional::Test) -> Value {
+    let asked = match test.values.as_slice() {
+        [one] if test.ask != crate::conditional::Ask::In => Value::from(one.as_str()),
+        all => Value::from(all.to_vec()),
+    };
+    serde_json::json!({"trait": test.path, test.ask.key(): asked})
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::KeyArgs;
 use super::vigocli::StacksDir;
@@ -70,4 +70,94 @@ pub struct Rollback {
     /// The key that signs.
     #[command(flatten)]
     pub key: KeyArgs,
+}
+/// `vigocli config search`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vigocli config search --configcrate nginx\n  vigocli config search --var 'nginx_*'\n  vigocli config search --template templates/motd.tmpl --json",
+    group(ArgGroup::new("of").required(true).args(["configcrate", "role", "var", "tag", "template"]))
+)]
+pub struct Search {
+    /// Where a configcrate or usercrate is defined, given and excluded
+    #[arg(long, value_name = "NAME")]
+    pub configcrate: Option<String>,
+    /// Where a role is defined and given
+    #[arg(long, value_name = "NAME")]
+    pub role: Option<String>,
+    /// Where a variable is set and used
+    #[arg(long, value_name = "NAME")]
+    pub var: Option<String>,
+    /// Where a tag is given and asked for
+    #[arg(long, value_name = "NAME")]
+    pub tag: Option<String>,
+    /// Which resources use a file of templates/
+    #[arg(long, value_name = "PATH")]
+    pub template: Option<String>,
+    /// Where the tree is.
+    #[command(flatten)]
+    pub tree: StacksDir,
+}
+
+/// `vigocli config migrate`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vigocli config migrate --dry-run\n  vigocli config migrate --stacks ./stacks\n\nIt brings the layout of old versions (envoys/, roles/, vars/) and their keys to this one. A copy of the tree is kept beside it; a second run finds nothing to do."
+)]
+pub struct Migrate {
+    /// Where the tree is.
+    #[command(flatten)]
+    pub tree: StacksDir,
+    /// Change nothing; say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `vigocli config examples`.
+#[derive(Debug, Subcommand)]
+pub enum Examples {
+    /// List the configcrates that come with this program
+    #[command(after_help = "Example:\n  vigocli config examples list")]
+    List {
+        /// Only those whose path or description has this in it
+        #[arg(value_name = "WORD")]
+        word: Option<String>,
+    },
+    /// Copy one into the tree, with its retraction beside it if you like
+    #[command(
+        after_help = "Examples:\n  vigocli config examples copy chrony\n  vigocli config examples copy nginx --retraction --stacks ./stacks"
+    )]
+    Copy {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Copy its retraction too, as NAME-retract.vgo
+        #[arg(long)]
+        retraction: bool,
+        /// Where the tree is.
+        #[command(flatten)]
+        tree: StacksDir,
+    },
+}
+
+/// `vigocli config retract`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  vigocli config retract nginx                 what would undo it, printed\n  vigocli config retract nginx --write         as nginx.retract beside nginx.vgo\n  vigocli config retract --changed --write     for what is new, changed or gone since the newest publish\n\nA .retract file does nothing. To use it, look at it, rename it to NAME-retract.vgo, and give it to the hosts."
+)]
+pub struct Retract {
+    /// The configcrates to undo
+    #[arg(value_name = "NAME", required_unless_present = "changed")]
+    pub names: Vec<String>,
+    /// Those that are new, changed or gone since the newest publish
+    #[arg(long)]
+    pub changed: bool,
+    /// Write .retract files into the tree
+    #[arg(long)]
+    pub write: bool,
+    /// A program that improves each draft: it reads the draft and prints the better one
+    #[arg(long, value_name = "PROGRAM")]
+    pub reviewer: Option<PathBuf>,
+    /// Where the tree is.
+    #[command(flatten)]
+    pub tree: StacksDir,
 }

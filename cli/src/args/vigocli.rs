@@ -7,7 +7,7 @@ use vigo_daemon::node::content_types::audit::KINDS;
 use vigo_daemon::node::spanner::Right;
 
 use super::compliance::Compliance;
-use super::config::{Diff, Fmt, Lint, Rollback};
+use super::config::{Diff, Examples, Fmt, Lint, Migrate, Retract, Rollback, Search};
 use super::{Everywhere, KeyArgs, RULE};
 
 /// `vigocli`.
@@ -296,6 +296,8 @@ pub enum Config {
         #[arg(long, conflicts_with = "stacks")]
         published: bool,
     },
+    /// Show where a name is defined and used
+    Search(Search),
     /// Explain a rule by the name that a message gives
     #[command(
         after_help = "Examples:\n  vigocli config explain yaml-boolean\n  vigocli config explain            lists all rules"
@@ -305,6 +307,15 @@ pub enum Config {
         #[arg(value_name = "RULE")]
         rule: Option<String>,
     },
+    /// Print the JSON schema of the files, for editors
+    #[command(
+        after_help = "Examples:\n  vigocli config schema > vigo.schema.json\n  vigocli config schema configcrate     the files of configcrates/ and usercrates/"
+    )]
+    Schema {
+        /// The kind of file [default: any]
+        #[arg(value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(vigo_stacks::schema::json::FILES))]
+        kind: Option<String>,
+    },
     /// List the publishes
     #[command(after_help = "Example:\n  vigocli config log")]
     Log,
@@ -312,6 +323,13 @@ pub enum Config {
     Diff(Diff),
     /// Publish again what an earlier epoch said
     Rollback(Rollback),
+    /// Bring a tree of an old version to this one
+    Migrate(Migrate),
+    /// Configcrates that come with this program, to copy from
+    #[command(subcommand, arg_required_else_help = true, disable_help_subcommand = true)]
+    Examples(Examples),
+    /// Write what undoes a configcrate
+    Retract(Retract),
 }
 
 /// `vigocli config publish`.

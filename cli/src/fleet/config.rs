@@ -30,7 +30,12 @@ pub fn run(everywhere: &Everywhere, args: &Config) -> Result<(), Failure> {
         Config::Log => log(everywhere),
         Config::Lint(args) => super::lookup::lint(everywhere, args),
         Config::Fmt(args) => super::format::run(everywhere, args),
+        Config::Schema { kind } => super::lookup::schema(everywhere, kind.as_deref()),
         Config::Explain { rule } => super::lookup::explain(everywhere, rule.as_deref()),
+        Config::Search(args) => super::lookup::search(everywhere, args),
+        Config::Migrate(args) => super::migrate::run(everywhere, args),
+        Config::Examples(args) => super::examples::run(everywhere, args),
+        Config::Retract(args) => super::retract::run(everywhere, args),
         Config::Diff(args) => super::history::diff(everywhere, args),
         Config::Rollback(args) => super::history::rollback(everywhere, args),
     }

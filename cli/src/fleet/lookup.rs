@@ -1,13 +1,15 @@
-//! `vigocli config lint|explain`: what is wrong with a tree, and what a rule means.
+//! `vigocli config lint|search|explain|schema`: what is wrong with a tree, where a name stands, what a rule means, what
+//! files look like to an editor.
 //!
 //! Nothing here is signed, sent or written.
 
 use serde_json::json;
 use vigo_base::text::{escaped, nearest};
 use vigo_stacks::rules::{self, Rule};
+use vigo_stacks::search::{Found, Sought, search as find};
 
 use crate::args::Everywhere;
-use crate::args::config::Lint;
+use crate::args::config::{Lint, Search};
 use crate::exit::{Exit, Failure};
 use crate::show::Show;
 use crate::{said, tree, words};
@@ -60,4 +62,45 @@ pub fn explain(everywhere: &Everywhere, rule: Option<&str>) -> Result<(), Failur
     })?;
     let page = rules::page(found);
     show.result(&json!({"rule": found.name, "about": found.about, "page": page}), || page.clone())
+}
+
+/// Runs `vigocli config search`.
+///
+/// # Errors
+/// [`Failure`] if the tree cannot be read, or the name stands nowhere.
+pub fn search(everywhere: &Everywhere, args: &Search) -> Result<(), Failure> {
+    let sought = [
+        args.configcrate.as_deref().map(Sought::Configcrate),
+        args.role.as_deref().map(Sought::Role),
+        args.var.as_deref().map(Sought::Var),
+        args.tag.as_deref().map(Sought::Tag),
+        args.template.as_deref().map(Sought::Template),
+    ];
+    let Some(sought) = sought.into_iter().flatten().next() else {
+        return Err(
+            Failure::new(Exit::Usage, "nothing is looked for").hint("--configcrate NAME, --role NAME, …")
+        );
+    };
+    let found = find(&tree::read(&args.tree.stacks)?, sought);
+    let show = Show::new(everywhere);
+    let row = |f: &Found| {
+        vec![format!("{}:{}:{}", f.path, f.line, f.column), f.what.into(), f.name.clone(), f.within.clone()]
+    };
+    show.result(&found, || {
+        show.table(&["place", "what", "name", "in"], &found.iter().map(row).collect::<Vec<_>>())
+    })?;
+    if found.is_empty() {
+        return Err(Failure::new(Exit::NotFound, "it stands nowhere in the tree")
+            .hint("a name may be a glob in quotes, like 'web*'; vigocli config tree shows what there is"));
+    }
+    Ok(())
+}
+
+/// Prints the JSON schema of one kind of file, or of any; it is JSON with and without `--json`.
+///
+/// # Errors
+/// [`Failure`] if it cannot be written.
+pub fn schema(everywhere: &Everywhere, kind: Option<&str>) -> Result<(), Failure> {
+    let schema = vigo_stacks::schema::json::schema(kind);
+    Show::new(everywhere).result(&schema, || format!("{schema:#}"))
 }

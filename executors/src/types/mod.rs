@@ -55,6 +55,8 @@ pub enum BadResource {
         "no executor for `{kind}` is on this machine: this version of vigo knows the type and cannot apply it"
     )]
     NoExecutor { kind: &'static str },
+    #[error("{0}")]
+    Undecided(String),
     #[error("this version of vigo cannot revert: nothing was done")]
     NoRevert,
     #[error(transparent)]

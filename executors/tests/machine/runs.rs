@@ -106,6 +106,7 @@ fn what_has_no_executor_fails_and_says_so() {
     let mut host = FakeHost::new();
     let steps = [
         Step { revert: Some(Revert::Command("undo".into())), ..exec("do") },
+        Step { fault: Some("`case` cannot be decided".into()), ..exec("do") },
         step(
             "m",
             "mount",
@@ -118,10 +119,11 @@ fn what_has_no_executor_fails_and_says_so() {
         ),
     ];
     let report = run(&mut host, &steps);
-    assert_eq!(outcomes(&report), [Failed; 3]);
+    assert_eq!(outcomes(&report), [Failed; 4]);
     assert!(report.steps[0].message.contains("cannot revert"), "{}", report.steps[0].message);
-    assert!(report.steps[1].message.contains("no executor for `mount` is on this machine"));
-    assert!(report.steps[2].message.contains("cannot do what `stream_edit` asks for"));
+    assert!(report.steps[1].message.contains("`case` cannot be decided"), "{}", report.steps[1].message);
+    assert!(report.steps[2].message.contains("no executor for `mount` is on this machine"));
+    assert!(report.steps[3].message.contains("cannot do what `stream_edit` asks for"));
     assert!(host.commands().is_empty() && host.content("/f").is_none());
 }
 

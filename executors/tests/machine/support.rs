@@ -34,6 +34,7 @@ pub fn step(name: &str, kind: &str, attributes: Value) -> Step {
         timeout: 60,
         revert: None,
         watch_secret: vec![],
+        fault: None,
     }
 }
 

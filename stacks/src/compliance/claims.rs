@@ -2,17 +2,17 @@
 //!
 //! It decides nothing about hosts. The invariant it keeps: a claim is there once for each source, and in one order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Catalogue, Claim, Via, bundles, provisions};
 use crate::compose::ancestors;
 use crate::diagnostic::{Diagnostic, Site};
-use crate::parsed::{Configcrate, Name, Parsed};
+use crate::parsed::{ClaimLine, Configcrate, Name, Parsed, Tags};
 use crate::rules;
 
 /// The two catalogues, read once for a tree.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Catalogues {
     provisions: Catalogue,
     bundles: Catalogue,
@@ -57,58 +57,65 @@ pub(crate) fn check_tags<'a>(
     crates.for_each(|found| catalogues.check(found, sink));
 }
 
-/// The claims of every configcrate and usercrate of a tree that has any, by name (B13, B14, B22).
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Claims {
-    by_name: BTreeMap<String, Vec<Claim>>,
+/// What the configcrates and usercrates of a tree claim (B13, B14, B22). The claims of one are put together when they
+/// are asked for: a file at the root is kept once, however many lie below it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Claims {
+    catalogues: Catalogues,
+    /// The directory and the tags of each that could claim something, by name.
+    crates: BTreeMap<String, (String, Tags)>,
+    /// The claims of each compliance.vgo, by directory.
+    files: BTreeMap<String, Vec<Claim>>,
 }
 
 impl Claims {
-    /// Attaches to each configcrate what its own tags and the compliance.vgo files above its file claim.
-    pub fn of(parsed: &Parsed) -> Claims {
+    pub(crate) fn of(parsed: &Parsed) -> Claims {
         let crates = parsed.configcrates.values();
-        let catalogues = Catalogues::of(crates.clone());
-        let mut by_dir: BTreeMap<&str, Vec<Claim>> = BTreeMap::new();
-        let mut by_name = BTreeMap::new();
-        for found in crates {
+        let one = |found: &Configcrate| {
             let dir = found.path.rsplit_once('/').map_or("", |(dir, _)| dir);
-            let inherited = by_dir.entry(dir).or_insert_with(|| of_files(parsed, dir));
-            let mut claims = inherited.clone();
-            of_tags(&found.compliance.provides, &catalogues.provisions, Via::Provision, &mut claims);
-            of_tags(&found.compliance.bundle, &catalogues.bundles, Via::Bundle, &mut claims);
-            claims.sort();
-            claims.dedup();
-            if !claims.is_empty() {
-                by_name.insert(found.name.value.clone(), claims);
-            }
+            (found.name.value.clone(), (dir.to_string(), found.compliance.clone()))
+        };
+        Claims {
+            catalogues: Catalogues::of(crates.clone()),
+            crates: crates.map(one).collect(),
+            files: parsed.claims.iter().map(|(dir, lines)| (dir.clone(), of_file(lines))).collect(),
         }
-        Claims { by_name }
     }
 
-    /// What a configcrate claims.
-    pub fn get(&self, name: &str) -> &[Claim] {
-        self.by_name.get(name).map(Vec::as_slice).unwrap_or_default()
+    /// What a configcrate or usercrate claims: each control once for each source, in order.
+    pub fn get(&self, name: &str) -> Vec<Claim> {
+        let Some((dir, tags)) = self.crates.get(name) else { return Vec::new() };
+        let inherited = ancestors(dir).into_iter().filter_map(|dir| self.files.get(dir)).flatten();
+        let mut claims: Vec<Claim> = inherited.cloned().collect();
+        of_tags(&tags.provides, &self.catalogues.provisions, Via::Provision, &mut claims);
+        of_tags(&tags.bundle, &self.catalogues.bundles, Via::Bundle, &mut claims);
+        claims.sort();
+        claims.dedup();
+        claims
     }
 
-    /// All of them, by the names of configcrates.
-    pub fn into_map(self) -> BTreeMap<String, Vec<Claim>> {
-        self.by_name
+    /// The names of those that claim something, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let inherits = |dir: &str| ancestors(dir).into_iter().any(|dir| self.files.contains_key(dir));
+        let tagged = |tags: &Tags| !tags.provides.is_empty() || !tags.bundle.is_empty();
+        let claiming = self.crates.iter().filter(move |(_, (dir, tags))| tagged(tags) || inherits(dir));
+        claiming.map(|(name, _)| name.as_str())
     }
 }
 
-fn of_files(parsed: &Parsed, dir: &str) -> Vec<Claim> {
-    let lines = ancestors(dir).into_iter().filter_map(|dir| parsed.claims.get(dir)).flatten();
-    let claim = |line: &crate::parsed::ClaimLine| Claim {
+fn of_file(lines: &[ClaimLine]) -> Vec<Claim> {
+    let claim = |line: &ClaimLine| Claim {
         framework: Arc::from(line.framework.as_str()),
         control: Arc::from(line.control.value.as_str()),
         via: Via::File(Arc::clone(&line.control.site.path)),
         origin: Arc::from(line.control.site.to_string()),
     };
-    lines.map(claim).collect()
+    lines.iter().map(claim).collect()
 }
 
 fn of_tags(tags: &[Name], catalogue: &Catalogue, via: impl Fn(Arc<str>) -> Via, claims: &mut Vec<Claim>) {
-    for tag in tags {
+    let mut seen = BTreeSet::new();
+    for tag in tags.iter().filter(|tag| seen.insert(tag.value.as_str())) {
         let Some((name, entry)) = catalogue.entries.get_key_value(tag.value.as_str()) else { continue };
         let origin: Arc<str> = Arc::from(tag.site.to_string());
         for (framework, controls) in &entry.controls {
@@ -152,6 +159,9 @@ pub(crate) fn review(parsed: &Parsed, sink: &mut Vec<Diagnostic>) {
 }
 
 /// The waivers that count for the hosts of match blocks in `dir`, the root's first (B28).
-pub(crate) fn waivers<'a>(parsed: &'a Parsed, dir: &'a str) -> impl Iterator<Item = &'a super::Waiver> {
-    ancestors(dir).into_iter().filter_map(|dir| parsed.waivers.get(dir)).flatten()
+pub(crate) fn waivers<'a>(
+    by_dir: &'a BTreeMap<String, Vec<super::Waiver>>,
+    dir: &'a str,
+) -> impl Iterator<Item = &'a super::Waiver> {
+    ancestors(dir).into_iter().filter_map(|dir| by_dir.get(dir)).flatten()
 }

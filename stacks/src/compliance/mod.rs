@@ -14,7 +14,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use catalogue::{Catalogue, Entry, bundles, provisions};
-pub(crate) use claims::{Claims, check_tags, review, waivers};
+pub use claims::Claims;
+pub(crate) use claims::{check_tags, review, waivers};
 pub use day::Day;
 
 /// The frameworks that claims and waivers name, with what people call them.

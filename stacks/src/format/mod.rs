@@ -9,7 +9,7 @@
 //! and the error says so.
 
 mod cst;
-mod edit;
+pub(crate) mod edit;
 mod labels;
 mod lines;
 mod meaning;
@@ -32,6 +32,7 @@ use cst::{Cst, line_of};
 use edit::Edit;
 use shape::Shape;
 
+pub(crate) use cst::{Body, Cst as TextTree, Item, Pair, line_end, line_start};
 pub use strip::without_comments;
 
 /// Looks at one file until it is in order: maps nest less deep.

@@ -74,7 +74,7 @@ impl Reader<'_> {
                 read.insert(entry.key.clone(), settings);
             }
         }
-        let base = self.complete(entries, &read, kind, body);
+        let base = self.complete(given, entries, &read, kind, body);
         Some(Branches { on, arms: read, base })
     }
 
@@ -128,22 +128,31 @@ impl Reader<'_> {
     /// Whether the base stands alone, and that each branch with it has what the type needs.
     fn complete(
         &mut self,
+        given: &Entries<'_>,
         entries: &[Entry],
         branches: &BTreeMap<String, BTreeMap<String, Setting>>,
         kind: &'static Type,
         body: &Body,
     ) -> bool {
-        let lacks = |branch: Option<&BTreeMap<String, Setting>>| {
-            let get = |name: &str| branch.and_then(|b| b.get(name)).or_else(|| body.settings.get(name));
+        // What is given and wrong has been reported, and is not missing.
+        let lacks = |branch: Option<(&Entry, &BTreeMap<String, Setting>)>| {
+            let get = |name: &str| branch.and_then(|(_, b)| b.get(name)).or_else(|| body.settings.get(name));
+            let written = |name: &str| {
+                let path = |key: &str| key == name || (key == "path" && name == "target_path");
+                given.keys().any(|key| path(key))
+                    || branch.is_some_and(|(entry, _)| {
+                        matches!(&entry.value.data, Data::Map(inner) if inner.iter().any(|e| path(&e.key)))
+                    })
+            };
             let states = states(get("state"));
             kind.attributes.iter().find(|a| {
                 let needed = states.iter().any(|s| kind.needs(a, *s));
-                needed && get(stored(a.name, a.kind)).is_none()
+                needed && get(stored(a.name, a.kind)).is_none() && !written(a.name)
             })
         };
         for entry in entries {
             let Some(branch) = branches.get(&entry.key) else { continue };
-            if let Some(missing) = lacks(Some(branch)) {
+            if let Some(missing) = lacks(Some((entry, branch))) {
                 let what = format!("the branch {} of a resource of type {}", entry.key, kind.name);
                 self.missing(&entry.key_site, &what, missing.name, missing.about);
             }

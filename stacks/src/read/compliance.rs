@@ -19,11 +19,13 @@ const CONTROL_BYTES: usize = 64;
 /// Bytes of a reason, and of who approved it.
 const REASON_BYTES: usize = 2_000;
 /// Controls that one file may claim or waive.
-const CONTROLS_MAX: usize = 5_000;
+const CONTROLS_MAX: usize = 2_000;
 
-const CLAIMS: Keys = Keys { what: "compliance.vgo", known: &["compliance"], later: &[], told: &["waivers"] };
-const WAIVERS: Keys = Keys { what: "waivers.vgo", known: &["waivers"], later: &[], told: &["compliance"] };
-const WAIVER: Keys =
+pub(super) const CLAIMS: Keys =
+    Keys { what: "compliance.vgo", known: &["compliance"], later: &[], told: &["waivers"] };
+pub(super) const WAIVERS: Keys =
+    Keys { what: "waivers.vgo", known: &["waivers"], later: &[], told: &["compliance"] };
+pub(super) const WAIVER: Keys =
     Keys { what: "a waiver", known: &["control", "reason", "approved_by", "expires"], later: &[], told: &[] };
 
 impl Reader<'_> {

@@ -10,37 +10,34 @@ use super::Reader;
 use super::keys::{Entries, Keys};
 use super::resource::{Defaults, Resources};
 
-const CONFIGCRATE: Keys = Keys {
-    what: "a configcrate",
-    known: CRATE_KEYS,
-    later: &["foreach"],
-    told: &["provides", "bundle", "waivers"],
-};
+const CONFIGCRATE: Keys =
+    Keys { what: "a configcrate", known: CRATE_KEYS, later: &[], told: &["provides", "bundle", "waivers"] };
 const USERCRATE: Keys = Keys { what: "a usercrate", ..CONFIGCRATE };
-const CRATE_KEYS: &[&str] = &["name", "vars", "defaults", "depends_on", "before", "compliance", "resources"];
-const ROLES: Keys =
+pub(super) const CRATE_KEYS: &[&str] =
+    &["name", "vars", "defaults", "depends_on", "before", "compliance", "resources"];
+pub(super) const ROLES: Keys =
     Keys { what: "roles.vgo", known: &["roles"], later: &[], told: &["waivers", "compliance"] };
-const ROLE: Keys = Keys {
+pub(super) const ROLE: Keys = Keys {
     what: "a role",
     known: &["name", "configcrates", "usercrates", "includes", "case", "vars", "when"],
     later: &[],
     told: &[],
 };
-const CASE: Keys = Keys {
+pub(super) const CASE: Keys = Keys {
     what: "a branch of `case:`",
     known: &["when", "configcrates", "usercrates"],
     later: &[],
     told: &[],
 };
-const CONFIGCRATE_REF: Keys = Keys {
+pub(super) const CONFIGCRATE_REF: Keys = Keys {
     what: "a mention of a configcrate",
     known: &["name", "when", "state", "foreach", "key"],
     later: &[],
     told: &[],
 };
-const USERCRATE_REF: Keys =
+pub(super) const USERCRATE_REF: Keys =
     Keys { what: "a mention of a usercrate", known: &["name", "when"], later: &[], told: &["state"] };
-const ROLE_REF: Keys =
+pub(super) const ROLE_REF: Keys =
     Keys { what: "a mention of a role", known: &["name", "when"], later: &[], told: &["state"] };
 
 impl Reader<'_> {

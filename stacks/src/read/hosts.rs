@@ -19,9 +19,9 @@ const INLINE_MAX: usize = 4;
 /// Bytes of the name of an environment.
 const NAME_BYTES: usize = 128;
 
-const HOSTCRATE: Keys =
+pub(super) const HOSTCRATE: Keys =
     Keys { what: "a hostcrate", known: &["envoys"], later: &[], told: &["compliance", "waivers"] };
-const MATCH_BLOCK: Keys = Keys {
+pub(super) const MATCH_BLOCK: Keys = Keys {
     what: "a match block",
     known: &[
         "match",
@@ -37,15 +37,15 @@ const MATCH_BLOCK: Keys = Keys {
     later: &[],
     told: &[],
 };
-const COMMON: Keys = Keys {
+pub(super) const COMMON: Keys = Keys {
     what: "common.vgo",
     known: &["configcrates", "usercrates", "roles", "vars", "exclude_configcrates"],
     later: &[],
     told: &["compliance", "waivers"],
 };
-const ENVIRONMENTS: Keys =
+pub(super) const ENVIRONMENTS: Keys =
     Keys { what: "environments.vgo", known: &["env"], later: &[], told: &["compliance", "waivers"] };
-const ENVIRONMENT: Keys = Keys {
+pub(super) const ENVIRONMENT: Keys = Keys {
     what: "an environment",
     known: &["configcrates", "usercrates", "vars", "exclude_configcrates"],
     later: &[],

@@ -99,6 +99,11 @@ fn refusal(key: &str, site: &Site, keys: &Keys) -> Diagnostic {
         return Diagnostic::error(rules::KEY_RETIRED, site, format!("`{key}` is no longer a key"))
             .help(*instead);
     }
+    if matches!(key, "foreach" | "key") && keys.known.contains(&"resources") {
+        let help = "it stands where the configcrate is asked for: {name: …, foreach: LIST, key: FIELD}";
+        let message = format!("{} has no key `{key}`", keys.what);
+        return Diagnostic::error(rules::KEY_UNKNOWN, site, message).help(help);
+    }
     Diagnostic::error(rules::KEY_UNKNOWN, site, format!("{} has no key `{key}`", keys.what))
         .near(key, keys.known.iter().copied())
         .help(format!("known are {}", keys.known.join(", ")))

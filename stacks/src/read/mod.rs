@@ -13,6 +13,7 @@ mod resource;
 mod scalar;
 
 pub(crate) use attribute::{misshapen, sound};
+pub(crate) use resource::fits_type;
 pub(crate) use scalar::name_fault;
 use std::sync::Arc;
 
@@ -203,5 +204,52 @@ fn note_empty(path: &Arc<str>, bytes: &[u8], sink: &mut Vec<Diagnostic>) {
         let message = "the file says nothing";
         let help = "write its keys, or remove the file";
         sink.push(Diagnostic::error(rules::FILE_EMPTY, &Site::start(path), message).help(help));
+    }
+}
+
+/// The keys of every kind of map that is no resource, for the schema that editors use.
+pub(crate) fn shapes() -> [(&'static str, &'static [&'static str]); 16] {
+    [
+        ("configcrate", crates::CRATE_KEYS),
+        ("roles", crates::ROLES.known),
+        ("role", crates::ROLE.known),
+        ("case", crates::CASE.known),
+        ("configcrate-mention", crates::CONFIGCRATE_REF.known),
+        ("usercrate-mention", crates::USERCRATE_REF.known),
+        ("role-mention", crates::ROLE_REF.known),
+        ("hostcrate", hosts::HOSTCRATE.known),
+        ("match-block", hosts::MATCH_BLOCK.known),
+        ("common", hosts::COMMON.known),
+        ("environments", hosts::ENVIRONMENTS.known),
+        ("environment", hosts::ENVIRONMENT.known),
+        ("compliance", compliance::CLAIMS.known),
+        ("waivers", compliance::WAIVERS.known),
+        ("waiver", compliance::WAIVER.known),
+        ("conditional-block", resource::BLOCK.known),
+    ]
+}
+
+/// A file's YAML as JSON.
+pub(crate) fn instance(path: &str, bytes: &[u8]) -> Option<serde_json::Value> {
+    let path: Arc<str> = Arc::from(path);
+    let (mut sink, tree) = (Vec::new(), SourceTree::new());
+    let node = yaml::read(&path, bytes, &mut sink)?;
+    Reader { path, tree: &tree, sink: &mut sink }.as_json(&node)
+}
+
+impl Reader<'_> {
+    /// A node as JSON, references to secrets as the texts that they are. YAML bounds how deep it nests.
+    fn as_json(&mut self, node: &yaml::Node) -> Option<serde_json::Value> {
+        Some(match &node.data {
+            yaml::Data::Scalar(scalar) if scalar.text.starts_with("secret:") => scalar.text.clone().into(),
+            yaml::Data::Scalar(_) => self.value(node)?,
+            yaml::Data::List(items) => {
+                items.iter().map(|item| self.as_json(item)).collect::<Option<Vec<_>>>()?.into()
+            }
+            yaml::Data::Map(entries) => {
+                let pairs = entries.iter().map(|e| Some((e.key.clone(), self.as_json(&e.value)?)));
+                serde_json::Value::Object(pairs.collect::<Option<_>>()?)
+            }
+        })
     }
 }

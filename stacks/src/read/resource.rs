@@ -28,7 +28,7 @@ const RESOURCES_MAX: usize = 5_000;
 /// Paths of secrets that one resource may watch.
 const SECRETS_MAX: usize = 64;
 
-const BLOCK: Keys =
+pub(super) const BLOCK: Keys =
     Keys { what: "a conditional_block", known: &["when", "resources"], later: &[], told: &[] };
 
 /// The resources of a configcrate, and the names of those that could not be read.
@@ -390,7 +390,7 @@ impl Reader<'_> {
 }
 
 /// Whether the field is for resources of that type.
-fn fits_type(field: &str, kind: &Type) -> bool {
+pub(crate) fn fits_type(field: &str, kind: &Type) -> bool {
     match field {
         "state" => !kind.states.is_empty(),
         "revert" => kind.reversal.by_revert(),

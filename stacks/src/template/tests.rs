@@ -194,3 +194,46 @@ proptest::proptest! {
         }
     }
 }
+
+proptest::proptest! {
+    /// D1: an element is put in as it is, whatever it holds; what only looks like a mention stays.
+    #[test]
+    fn an_element_is_never_taken_for_a_template(
+        value in "[a-z{}\"\\\\\n`'%|/*. $é-]{0,16}",
+        pieces in proptest::collection::vec(0..6usize, 0..8),
+    ) {
+        let item = json!(value);
+        let (mut text, mut expected) = (String::new(), String::new());
+        for piece in pieces {
+            let (write, says) = match piece {
+                0 => ("{{ .Item }}", value.as_str()),
+                1 => ("{{ printf \"%s\" $.Item }}", value.as_str()),
+                2 => ("{{ `.Item` }}", ".Item"),
+                3 => ("{{/* .Item */}}", ""),
+                4 => ("{{ if eq .Item .Item }}y{{ end }}", "y"),
+                _ => ("<.Item>", "<.Item>"),
+            };
+            text += write;
+            expected += says;
+        }
+        let put = substitute(&text, &[&item]).map_err(|gap| proptest::test_runner::TestCaseError::fail(gap.why))?;
+        proptest::prop_assert!(mentions(&put).is_empty(), "{put}");
+        proptest::prop_assert_eq!(rendered(&put), Ok(expected));
+    }
+}
+
+/// G17: what stands for nothing is named, with its place.
+#[test]
+fn a_mention_that_stands_for_nothing_is_placed() {
+    let item = json!({"name": "x", "none": null});
+    let gap = substitute("a\n {{ if .Each.nam }}x{{ end }}", &[&item]).unwrap_err();
+    assert_eq!((gap.line, gap.column, gap.mention.as_str()), (2, 8, ".Each.nam"));
+    assert!(gap.why.contains("did you mean .Each.name?"), "{}", gap.why);
+    assert!(substitute("{{ .Each.none }}", &[&item]).unwrap_err().why.contains("no value"));
+    assert_eq!(substitute("{{ .Each.none | default 1 }}", &[&item]).unwrap(), "{{ \"\" | default 1 }}");
+    let inner = json!({"port": 80});
+    let put = substitute("{{ .Each.name }}:{{ .Item.port }}", &[&inner, &item]).unwrap();
+    assert_eq!(put, "x:80", "the inner element, then the outer one");
+    assert!(substitute("{{ .Item.name }}", &[&inner, &item]).is_err(), ".Item is the inner element alone");
+    assert!(mentions("{{ $x.Each }} {{ .Vars.Each }} {{ (index .Vars.x 0).Each }} .Each").is_empty());
+}

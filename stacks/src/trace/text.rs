@@ -101,6 +101,9 @@ fn write_reason(f: &mut fmt::Formatter<'_>, reason: &Reason) -> fmt::Result {
         (false, false) => write!(f, ", present")?,
         (false, true) => {}
     }
+    if let Some(list) = &reason.foreach {
+        write!(f, ", for each of {}", escaped(list))?;
+    }
     match &reason.when {
         Some(when) => writeln!(f, ", when {}", escaped(when)),
         None => writeln!(f),

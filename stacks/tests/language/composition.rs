@@ -145,7 +145,7 @@ fn roles_have_cases() {
     assert_eq!(ids(&plan(&compiled, "x")), ["base/run", "deep/run", "always/run", "lin/run"]);
 }
 
-/// E6, F8, F25, F26, F29, F30: four carriers, a name from the file, and nothing by lying there.
+/// E6, F8, F25, F26, F30: four carriers, a name from the file, and nothing by lying there.
 #[test]
 fn usercrates_apply_where_they_are_included() {
     let text = crates(&["base"])
@@ -348,4 +348,22 @@ fn a_trace_says_where_everything_comes_from() {
     assert_eq!(waived("2027-01-02"), Vec::<String>::new());
     let compiled = compile(&tree(&text)).0.expect("compiles");
     assert_eq!(compiled.routes[0].retracted, ["docker"]);
+}
+
+/// H23, G17: conditional variables and instances are traced too, and with traits what they decide is decided.
+#[test]
+fn a_trace_shows_conditions_and_lists() {
+    let text = "=== configcrates/a.vgo\nname: a\nvars:\n  big: {trait: hardware.memory_mb, gte: 4096}\n  sites: [{n: x}]\nresources: [{name: r, type: file, target_path: \"/{{ .Each.n }}\"}]\n\
+        === s/h.vgo\nenvoys:\n  - match: \"*\"\n    configcrates: [{name: a, foreach: sites, key: n, when: big}]\n";
+    let traced = |traits: Option<&Value>| {
+        let (trace, diagnostics) = vigo_stacks::trace(&tree(text), "x", traits);
+        assert_eq!(said(&diagnostics), "");
+        trace
+    };
+    insta::assert_snapshot!(traced(None).to_string());
+    let applies = |memory: u64| {
+        let json = serde_json::to_value(traced(Some(&json!({"hardware": {"memory_mb": memory}})))).unwrap();
+        json["configcrates"][0]["applies"].clone()
+    };
+    assert_eq!((applies(8192), applies(1024)), (json!("yes"), json!("no")));
 }

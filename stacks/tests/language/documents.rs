@@ -46,6 +46,7 @@ fn the_examples_of_the_page_compile_and_resolve() {
     assert!(tree.len() >= 7, "{}", tree.len());
     let (compiled, diagnostics) = compile(&tree);
     assert_eq!(said(&diagnostics), "");
+    assert_eq!(crate::editor::valid(&tree), Ok(()));
     let compiled = compiled.unwrap();
     let host = |name: &str| {
         let route = compiled.route(name).unwrap();
@@ -81,6 +82,18 @@ fn the_examples_of_the_page_compile_and_resolve() {
     let rendered =
         template::render(content, &site.vars, &json!({"network": {"fqdn": "web1.acme.example"}})).unwrap();
     insta::assert_snapshot!(rendered);
+    let lab = host("lab1.acme.example");
+    let ids: Vec<_> = lab.steps.iter().map(|s| s.id.as_str()).collect();
+    insta::assert_snapshot!(ids.join("\n"));
+    let of = |name: &str| lab.steps.iter().find(|s| s.name == name).expect(name);
+    assert_eq!(of("cache").attributes["value"], json!("120"), "the host's own arm");
+    assert_eq!(of("operators").attributes["group"], json!("lab"));
+    assert_eq!(of("package settings").attributes["target_path"], json!("/etc/apt/apt.conf.d/99-fleet"));
+    let conf = of("conf[www.acme.example]");
+    let content = conf.attributes["content"].as_str().unwrap();
+    insta::assert_snapshot!(template::render(content, &conf.vars, &json!({})).unwrap());
+    let attic = of("attic").attributes["group"].as_str().unwrap();
+    assert_eq!(template::render(attic, &of("attic").vars, &json!({})).unwrap(), "users");
     let canary = host("web-canary.acme.example");
     assert!(canary.steps.iter().all(|s| s.configcrate != "metrics"));
     assert_eq!(canary.steps[0].vars["port"], json!(8080));

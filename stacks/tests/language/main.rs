@@ -6,11 +6,15 @@ mod claims;
 mod composed_refusals;
 mod composition;
 mod documents;
+mod editor;
+mod examples;
 mod formatting;
+mod migration;
 mod properties;
 mod refusals;
 mod resource_refusals;
 mod resources;
+mod retraction;
 mod secrets;
 mod stories;
 
@@ -40,6 +44,7 @@ fn said(diagnostics: &[Diagnostic]) -> String {
 fn compiled(text: &str) -> Compiled {
     let (compiled, diagnostics) = compile(&tree(text));
     assert_eq!(said(&diagnostics), "");
+    assert_eq!(editor::valid(&tree(text)), Ok(()), "the schema for editors");
     compiled.expect("no diagnostics, so a result")
 }
 

@@ -7,8 +7,20 @@ use vigo_stacks::{Facts, Policy, SourceTree, compile, resolve, trace};
 
 use crate::with_configcrate;
 
-const PLACES: [&str; 6] =
-    ["configcrates/a.vgo", "roles.vgo", "common.vgo", "site/common.vgo", "site/hosts.vgo", "templates/t"];
+const PLACES: [&str; 12] = [
+    "configcrates/a.vgo",
+    "roles.vgo",
+    "common.vgo",
+    "site/common.vgo",
+    "site/hosts.vgo",
+    "templates/t",
+    "environments.vgo",
+    "site/environments.vgo",
+    "usercrates/dan.vgo",
+    "configcrates/compliance.vgo",
+    "waivers.vgo",
+    "tasks/t.vgo",
+];
 
 /// Compiles, traces and draws; the result and the diagnostics must agree.
 fn survives(files: Vec<(String, Vec<u8>)>) {
@@ -30,68 +42,84 @@ fn survives(files: Vec<(String, Vec<u8>)>) {
     }
 }
 
+/// Pieces of files.
+const PIECES: &[&str] = &[
+    "name: a\n",
+    "resources:\n",
+    "  - name: r\n",
+    "    type: exec\n",
+    "    type: file\n",
+    "    command: x\n",
+    "    target_path: /x\n",
+    "    content: |\n      {{ .Vars.x }}\n",
+    "    when: changed\n",
+    "    when: x\n",
+    "    depends_on: [r]\n",
+    "    notify: [a, s]\n",
+    "envoys:\n",
+    "  - match: \"*\"\n",
+    "    configcrates: [a]\n",
+    "    roles: [web]\n",
+    "vars: {x: 1}\n",
+    "vars:\n  y: &a [1, *a]\n",
+    "configcrates: [a, {name: a, when: x}]\n",
+    "configcrates: [{name: a, state: absent}]\n",
+    "usercrates: [dan]\n",
+    "    usercrates: [dan, a]\n",
+    "    environment: live\n",
+    "    exclude_configcrates: [a]\n",
+    "  case: [{when: x, configcrates: [a]}]\n",
+    "    type: user\n    username: dan\n",
+    "env:\n  live:\n",
+    "    state: absent\n",
+    "compliance: {provides: [time-sync], bundle: [x]}\n",
+    "compliance:\n  soc2: [CC6.1]\n",
+    "waivers:\n  soc2:\n",
+    "    - {control: A1.1, reason: r, approved_by: d, expires: 2027-01-01}\n",
+    "- name: web\n",
+    "  includes: [web]\n",
+    "  configcrates: [a]\n",
+    "- ",
+    "  ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ": ",
+    "\n",
+    "\t",
+    "'",
+    "\"",
+    "|",
+    ">",
+    "&a ",
+    "*a ",
+    "!x ",
+    "<<: ",
+    "é",
+    "\u{feff}",
+    "\r\n",
+    "#",
+    "---\n",
+    "...\n",
+    "%YAML 1.2\n",
+    "? ",
+    ", ",
+    "\\",
+    "0644",
+    "yes",
+    "null",
+    "~",
+    "{{ if .Vars.x }}",
+    "{{ end }}",
+    "\u{85}",
+    "\u{2028}",
+    "-1e400",
+];
+
 /// Text that looks like the language.
 fn fragments() -> impl Strategy<Value = String> {
-    let piece = prop::sample::select(vec![
-        "name: a\n",
-        "resources:\n",
-        "  - name: r\n",
-        "    type: exec\n",
-        "    type: file\n",
-        "    command: x\n",
-        "    target_path: /x\n",
-        "    content: |\n      {{ .Vars.x }}\n",
-        "    when: changed\n",
-        "    when: x\n",
-        "    depends_on: [r]\n",
-        "    notify: [a, s]\n",
-        "envoys:\n",
-        "  - match: \"*\"\n",
-        "    configcrates: [a]\n",
-        "    roles: [web]\n",
-        "vars: {x: 1}\n",
-        "vars:\n  y: &a [1, *a]\n",
-        "configcrates: [a, {name: a, when: x}]\n",
-        "- name: web\n",
-        "  includes: [web]\n",
-        "  configcrates: [a]\n",
-        "- ",
-        "  ",
-        "{",
-        "}",
-        "[",
-        "]",
-        ": ",
-        "\n",
-        "\t",
-        "'",
-        "\"",
-        "|",
-        ">",
-        "&a ",
-        "*a ",
-        "!x ",
-        "<<: ",
-        "é",
-        "\u{feff}",
-        "\r\n",
-        "#",
-        "---\n",
-        "...\n",
-        "%YAML 1.2\n",
-        "? ",
-        ", ",
-        "\\",
-        "0644",
-        "yes",
-        "null",
-        "~",
-        "{{ if .Vars.x }}",
-        "{{ end }}",
-        "\u{85}",
-        "\u{2028}",
-        "-1e400",
-    ]);
+    let piece = prop::sample::select(PIECES.to_vec());
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
@@ -219,6 +247,48 @@ proptest! {
             let (first, then) = if kind == 0 || kind == 3 { (to, from) } else { (from, to) };
             prop_assert!(at(first) < at(then), "{order:?}");
         }
+    }
+
+    /// F22, F35, D17: of any carriers that speak, the most specific decides the state, the last the variable, and an
+    /// exclusion takes the configcrate out.
+    #[test]
+    fn any_carriers_come_to_what_the_order_says(
+        says in prop::collection::vec((0..3usize, any::<bool>(), 0..8usize), 7),
+    ) {
+        // From the least specific to the most: role included, role, common of the root and of the directory, match
+        // block, environments.vgo of the root and of the directory.
+        let mention = |i: usize| match says[i].0 {
+            0 => String::new(),
+            1 => "configcrates: [f], ".to_string(),
+            _ => "configcrates: [{name: f, state: absent}], ".to_string(),
+        };
+        let vars = |i: usize| if says[i].1 { format!("vars: {{x: {i}}}, ") } else { String::new() };
+        let excludes = |i: usize| i >= 2 && says[i].2 == 0;
+        let exclude = |i: usize| if excludes(i) { "exclude_configcrates: [f], " } else { "" };
+        let body = |i: usize| format!("{}{}{}", mention(i), vars(i), exclude(i));
+        let text = [
+            "=== configcrates/f.vgo\nname: f\nresources: [{name: r, type: file, target_path: /x}]\n".to_string(),
+            format!("=== roles.vgo\n- {{{}name: inner, usercrates: []}}\n- {{{}name: outer, includes: [inner]}}\n", body(0), body(1)),
+            format!("=== common.vgo\n{{{}roles: []}}\n", body(2)),
+            format!("=== s/common.vgo\n{{{}roles: []}}\n", body(3)),
+            format!("=== environments.vgo\nenv: {{live: {{{}usercrates: []}}}}\n", body(5)),
+            format!("=== s/environments.vgo\nenv: {{live: {{{}usercrates: []}}}}\n", body(6)),
+            format!("=== s/h.vgo\nenvoys:\n  - {{{}match: h, environment: live, roles: [outer]}}\n", body(4)),
+        ];
+        let (compiled, diagnostics) = compile(&crate::tree(&text.concat()));
+        let Some(compiled) = compiled else { panic!("{}", crate::said(&diagnostics)) };
+        let policy = &compiled.policies[compiled.routes[0].policy];
+        let plan = resolve(policy, &Facts::default()).unwrap();
+        let state = plan.steps.iter().find(|s| s.id == "f/r").map(|s| s.attributes["state"] == "absent");
+        let last = (0..7).rev().find(|i| says[*i].0 > 0).map(|i| says[i].0 == 2);
+        let expected = last.filter(|_| !(2..7).any(excludes));
+        prop_assert_eq!(state, expected);
+        let (traced, _) = trace(&crate::tree(&text.concat()), "h", None);
+        let var = traced.vars.iter().find(|v| v.name == "x").and_then(|v| v.layers.last()?.value.as_u64());
+        let set = (0..7usize).rev().find(|i| says[*i].1).map(|i| i as u64);
+        prop_assert_eq!(var, set);
+        let shown = traced.configcrates.iter().find(|c| c.name == "f").map(|c| c.absent);
+        prop_assert_eq!(shown, expected);
     }
 
     /// A host has the route of the first block that matches it, in the order of the file; nobody else's.

@@ -207,25 +207,34 @@ fn users_and_cron_jobs() {
 #[test]
 fn places() {
     let out = group(&[
+        // E8, E9
         beside(
             "tasks and workflows",
             "=== tasks/x.vgo\nname: x\n=== tasks/deep/z.vgo\nname: x\n=== workflows/y.vgo\nname: x\n=== tasks/n.vgo\nsteps: []\n=== workflows/l.vgo\n- a\n",
         ),
+        // E20, E21
         beside(
             "legacy layout",
             "=== envoys/x.vgo\nenvoys: []\n=== roles/y.vgo\nname: y\n=== vars/z.vgo\nx: 1\n",
         ),
+        // E10
         beside("roles not at the root", "=== site/roles.vgo\nroles: []\n"),
+        // E5
         beside("configcrates not at the root", "=== site/configcrates/b.vgo\nname: b\nresources: []\n"),
         beside("a configcrate outside", "=== site/b.vgo\nname: b\nresources: []\n"),
+        // E11, E12
         beside("a hostcrate inside", "=== configcrates/h.vgo\nenvoys: []\n"),
         beside("a hostcrate without envoys", "=== site/h.vgo\nenvoy: []\n"),
+        // E13
         beside("match in common.vgo", "=== site/common.vgo\nmatch: \"*\"\n"),
+        // E1
         beside("another ending", "=== site/h.yaml\nenvoys: []\n"),
+        // E18 (D8)
         beside(
             "named for an environment",
             "=== production/web/h.vgo\nenvoys:\n  - {match: \"*\", configcrates: [a]}\n",
         ),
+        // E15 (D7)
         beside(
             "common.vgo at the root",
             "=== common.vgo\nconfigcrates: [a]\n=== h.vgo\nenvoys:\n  - {match: \"*\", configcrates: [a]}\n",

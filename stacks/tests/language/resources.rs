@@ -290,6 +290,24 @@ vars: {shell: fish}
     assert_eq!(ids(&plan_with(&compiled, "h", &[], json!({}))), ["a/shell", "a/after"]);
 }
 
+/// D26: a branch that a machine cannot decide fails one step there, and the plan stands.
+#[test]
+fn a_branch_that_cannot_be_decided_fails_alone() {
+    let text = with_configcrate(
+        "name: a
+resources:
+  - {name: one, type: package, package: xx, case: \"{{ index .Traits.network.ip_addresses 0 }}\", match: {\"10.0.0.1\": {package: yy}}}
+  - {name: two, type: exec, command: x}
+",
+    );
+    let compiled = compiled(&text);
+    let plan = plan_with(&compiled, "h", &[], json!({"network": {"ip_addresses": ["10.0.0.1"]}}));
+    assert_eq!((plan.steps[0].attributes["package"].as_str(), &plan.steps[0].fault), (Some("yy"), &None));
+    let bare = plan_with(&compiled, "h", &[], json!({}));
+    assert!(bare.steps[0].fault.as_ref().is_some_and(|why| why.contains("cannot be decided")), "{bare:?}");
+    assert_eq!(bare.steps[1].fault, None);
+}
+
 /// G22: a block's condition is joined to that of each resource in it, and blocks nest.
 #[test]
 fn blocks_share_their_condition() {
