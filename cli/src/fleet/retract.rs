@@ -233,7 +233,8 @@ impl Draft {
         let better = ask(reviewer, &self.retraction.text)?;
         let (_, diagnostics) = compile_single("draft.vgo", better.as_bytes(), &SourceTree::new());
         let (_, before) = compile_single("draft.vgo", self.retraction.text.as_bytes(), &SourceTree::new());
-        if any_error(&diagnostics) && !any_error(&before) {
+        let unreadable = vigo_stacks::format::format("configcrates/draft.vgo", better.as_bytes()).is_err();
+        if unreadable || (any_error(&diagnostics) && !any_error(&before)) {
             let first =
                 diagnostics.iter().find(|d| d.is_error()).map(ToString::to_string).unwrap_or_default();
             let what = format!(
@@ -331,7 +332,7 @@ mod tests {
     }
 
     fn draft() -> Draft {
-        let text = "name: a\nresources:\n  - {name: x, type: package, package: x}\n";
+        let text = "name: a\nresources:\n  - {name: x, type: package, package: xz}\n";
         let retraction = retract("configcrates/a.vgo", text.as_bytes()).unwrap();
         let path = "configcrates/a.retract".into();
         Draft { path, retraction, removed: true, envoys: vec!["web1".into()], reviewed: false }
