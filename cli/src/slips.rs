@@ -162,7 +162,6 @@ pub const TABLE: &[(&str, &[&str], Right)] = &[
     ("vigocli", &["secrets"], Right::Later("vigocli secrets")),
     ("vigocli", &["task"], Right::Later("vigocli task")),
     ("vigocli", &["query"], Right::Later("vigocli query")),
-    ("vigocli", &["compliance"], Right::Later("vigocli compliance")),
 ];
 
 /// What to say about a line that was not understood: what happened, and what to do.
