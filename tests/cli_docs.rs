@@ -89,6 +89,7 @@ fn every_command_on_every_page_is_understood() {
         "README.md",
         "docs/operators.md",
         "docs/language.md",
+        "docs/publishing.md",
         "docs/exit-codes.md",
         "docs/architecture.md",
         "docs/simulation.md",

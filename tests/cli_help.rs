@@ -64,9 +64,7 @@ fn every_help_shows_an_example_and_none_promises_more() {
             let help = help.lines().filter(idle).collect::<Vec<_>>().join("\n");
             let leaf = !help.contains("\nCommands:\n");
             assert!(!leaf || help.contains("Example"), "{path:?} has no example");
-            for later in
-                ["puddle", "lockbox", "filecast", "longdrawer", "gitback", "rollback", "canary", "secrets"]
-            {
+            for later in ["puddle", "lockbox", "filecast", "longdrawer", "gitback", "canary", "secrets"] {
                 assert!(!help.contains(later), "{path:?} promises {later}");
             }
         }
@@ -107,8 +105,8 @@ fn slips_are_answered_with_the_right_line() {
         "vigocli envoys delete web01",
         "vigocli spanner list",
         "vigocli publish",
-        "vigocli config lint",
-        "vigocli config rollback 7",
+        "vigocli config format",
+        "vigocli fmt",
         "vigocli task",
         "vigocli envoys lsit",
         "vigocli operator add bob 5f0c --right config.publish",

@@ -63,6 +63,9 @@ pub const TABLE: &[(&str, &[&str], Right)] = &[
     ("vigocli", &["replay"], Right::Line("vigo replay")),
     ("vigocli", &["completions"], Right::Line("vigo completions --program vigocli")),
     ("vigocli", &["man"], Right::Line("vigo man")),
+    ("vigocli", &["config", "format"], Right::Line("vigocli config fmt")),
+    ("vigocli", &["fmt"], Right::Line("vigocli config fmt")),
+    ("vigocli", &["lint"], Right::Line("vigocli config lint")),
     // Three different words for three different things.
     ("vigocli", &["envoys", "revoke"], Right::Line("vigocli spanner revoke")),
     ("vigocli", &["envoys", "remove"], Right::Line("vigocli spanner revoke")),
@@ -127,9 +130,7 @@ pub const TABLE: &[(&str, &[&str], Right)] = &[
     ("vigocli", &["settings", "show"], Right::Line("vigocli settings list")),
     ("vigocli", &["settings", "reset"], Right::Line("vigocli settings unset")),
     ("vigocli", &["config", "check"], Right::Line("vigocli config publish --dry-run")),
-    ("vigocli", &["config", "lint"], Right::Line("vigocli config publish --dry-run")),
     ("vigocli", &["config", "validate"], Right::Line("vigocli config publish --dry-run")),
-    ("vigocli", &["config", "diff"], Right::Line("vigocli config publish --dry-run")),
     ("vigocli", &["config", "apply"], Right::Line("vigocli config publish")),
     ("vigocli", &["config", "history"], Right::Line("vigocli config log")),
     ("vigocli", &["config", "list"], Right::Line("vigocli config log")),
@@ -161,12 +162,6 @@ pub const TABLE: &[(&str, &[&str], Right)] = &[
     ("vigocli", &["secrets"], Right::Later("vigocli secrets")),
     ("vigocli", &["task"], Right::Later("vigocli task")),
     ("vigocli", &["query"], Right::Later("vigocli query")),
-    ("vigocli", &["compliance"], Right::Later("vigocli compliance")),
-    ("vigocli", &["config", "rollback"], Right::Later("vigocli config rollback")),
-    ("vigocli", &["config", "explain"], Right::Later("vigocli config explain")),
-    ("vigocli", &["config", "migrate"], Right::Later("vigocli config migrate")),
-    ("vigocli", &["config", "search"], Right::Later("vigocli config search")),
-    ("vigocli", &["config", "examples"], Right::Later("vigocli config examples")),
 ];
 
 /// What to say about a line that was not understood: what happened, and what to do.

@@ -362,6 +362,12 @@ pub struct Publish {
     /// Leave the files of the tree as they are
     #[arg(long)]
     pub no_format: bool,
+    /// Write .retract files for configcrates that are new, changed or gone
+    #[arg(long, conflicts_with = "dry_run")]
+    pub retract: bool,
+    /// With --retract: a program that improves each draft
+    #[arg(long, value_name = "PROGRAM", requires = "retract")]
+    pub reviewer: Option<PathBuf>,
     /// Publish over what somebody else published since .live was written, or over a .live that was edited
     #[arg(long)]
     pub force: bool,

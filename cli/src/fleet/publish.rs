@@ -24,7 +24,7 @@ use super::compare;
 use super::config::{described, publishes};
 use super::format::{self, Copies};
 use super::live::{self, Draft, Note};
-use super::rollout;
+use super::{retract, rollout};
 use crate::args::Everywhere;
 use crate::args::vigocli::Publish;
 use crate::exit::{Exit, Failure};
@@ -74,9 +74,22 @@ pub fn run(everywhere: &Everywhere, args: &Publish) -> Result<(), Failure> {
     if !ready.changes.is_empty() && !everywhere.json {
         eprint!("{}", format::listed(&ready.changes, false));
     }
+    let drafts = if args.retract {
+        retract::changed(&client, &ready.source, args.reviewer.as_deref())?
+    } else {
+        Vec::new()
+    };
     let done = publish(&client, &signer, &ready.source, &ready.compiled, &args.note)
         .map_err(|failure| copies.mention(failure))?;
     copies.remove();
+    if !drafts.is_empty() {
+        let told = retract::write(&args.tree.stacks, &drafts);
+        match told {
+            Ok(text) if !everywhere.json => eprint!("{text}"),
+            Ok(_) => {}
+            Err(failure) => failure.print(everywhere.json, false),
+        }
+    }
     // From here on it is published, whatever happens to the copy beside the tree.
     let kept = draft.place(&Note::of(signer.context().spanner, done.at, &files));
     let show = Show::new(everywhere);

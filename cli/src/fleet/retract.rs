@@ -17,7 +17,7 @@ use vigo_daemon::client::blocking::Client;
 use vigo_daemon::node::command::{Command, Reply};
 use vigo_stacks::retract::{Retraction, retract};
 use vigo_stacks::search::{Sought, search};
-use vigo_stacks::{SourceTree, any_error, compile, compile_single};
+use vigo_stacks::{Diagnostic, SourceTree, any_error, compile, compile_single};
 
 use super::config::head_source;
 use super::format::replace;
@@ -35,7 +35,7 @@ const REVIEW_BYTES: u64 = 1024 * 1024;
 
 /// A draft and what goes with it.
 #[derive(Debug, Serialize)]
-struct Draft {
+pub struct Draft {
     /// Where it goes in the tree.
     path: String,
     #[serde(flatten)]
@@ -55,32 +55,73 @@ struct Draft {
 pub fn run(everywhere: &Everywhere, args: &Retract) -> Result<(), Failure> {
     let ours = tree::read(&args.tree.stacks)?;
     let published = published(everywhere, args.changed)?;
+    let paths = wanted(args, &ours, published.as_ref().map(|p| &p.source))?;
+    let drafts =
+        drafts(&ours, published.as_ref(), paths, args.reviewer.as_deref()).map_err(|(failure, found)| {
+            said::print(everywhere, &found, &ours);
+            failure
+        })?;
+    if args.write {
+        write(&args.tree.stacks, &drafts)?;
+    }
+    Show::new(everywhere).result(&drafts, || text(&drafts, args.write))
+}
+
+/// The drafts for what a publish of `ours` makes new, changed or gone.
+///
+/// # Errors
+/// [`Failure`] if the node cannot be asked or a draft cannot be made.
+pub fn changed(client: &Client, ours: &SourceTree, reviewer: Option<&Path>) -> Result<Vec<Draft>, Failure> {
+    let published = match read_published(client) {
+        Ok(published) => published,
+        Err(failure) if failure.exit == Exit::NotFound => {
+            Published { source: SourceTree::new(), envoys: Vec::new() }
+        }
+        Err(failure) => return Err(failure),
+    };
+    let paths = differing(ours, &published.source);
+    drafts(ours, Some(&published), paths, reviewer).map_err(|(failure, _)| failure)
+}
+
+/// Writes drafts into a tree, and says which.
+///
+/// # Errors
+/// [`Failure`] if one cannot be written.
+pub fn write(stacks: &Path, drafts: &[Draft]) -> Result<String, Failure> {
+    drafts.iter().try_for_each(|draft| put(stacks, draft))?;
+    Ok(text(drafts, true))
+}
+
+type Wrong = (Failure, Vec<Diagnostic>);
+
+fn drafts(
+    ours: &SourceTree,
+    published: Option<&Published>,
+    paths: Vec<String>,
+    reviewer: Option<&Path>,
+) -> Result<Vec<Draft>, Wrong> {
     let mut drafts = Vec::new();
-    for path in wanted(args, &ours, published.as_ref().map(|p| &p.source))? {
-        let (source, removed) = match (ours.get(&path), published.as_ref().and_then(|p| p.source.get(&path)))
-        {
+    for path in paths {
+        let (source, removed) = match (ours.get(&path), published.and_then(|p| p.source.get(&path))) {
             (Some(bytes), _) => (bytes, false),
             (None, Some(bytes)) => (bytes, true),
             (None, None) => continue,
         };
         let retraction = retract(&path, source).map_err(|diagnostics| {
-            said::print(everywhere, &diagnostics, &ours);
-            Failure::new(Exit::Config, format!("no retraction of {} can be written", escaped(&path)))
-                .hint("vigocli config lint says what is wrong with the tree")
+            let what = format!("no retraction of {} can be written", escaped(&path));
+            let hint = "vigocli config lint says what is wrong with the tree";
+            (Failure::new(Exit::Config, what).hint(hint), diagnostics)
         })?;
-        let envoys = published.as_ref().map(|p| p.who_has(&retraction.of)).unwrap_or_default();
+        let envoys = published.map(|p| p.who_has(&retraction.of)).unwrap_or_default();
         let path = path.trim_end_matches(".vgo").to_owned() + ".retract";
         let mut draft = Draft { path, retraction, removed, envoys, reviewed: false };
         draft.tell_envoys();
-        if let Some(reviewer) = &args.reviewer {
-            draft.review(reviewer)?;
+        if let Some(reviewer) = reviewer {
+            draft.review(reviewer).map_err(|failure| (failure, Vec::new()))?;
         }
         drafts.push(draft);
     }
-    if args.write {
-        drafts.iter().try_for_each(|draft| put(&args.tree.stacks, draft))?;
-    }
-    Show::new(everywhere).result(&drafts, || text(&drafts, args.write))
+    Ok(drafts)
 }
 
 fn text(drafts: &[Draft], written: bool) -> String {
@@ -139,15 +180,6 @@ fn read_published(client: &Client) -> Result<Published, Failure> {
 
 /// The files of the configcrates that are meant.
 fn wanted(args: &Retract, ours: &SourceTree, published: Option<&SourceTree>) -> Result<Vec<String>, Failure> {
-    let crates = |tree: &SourceTree| -> Vec<String> {
-        let is = |path: &&str| {
-            path.starts_with("configcrates/")
-                && path.ends_with(".vgo")
-                && !path.ends_with("-retract.vgo")
-                && !path.ends_with("compliance.vgo")
-        };
-        tree.iter().map(|(path, _)| path).filter(is).map(str::to_owned).collect()
-    };
     let mut paths = Vec::new();
     for name in &args.names {
         let trees = [Some(ours), published].into_iter().flatten();
@@ -160,14 +192,30 @@ fn wanted(args: &Retract, ours: &SourceTree, published: Option<&SourceTree>) -> 
         paths.push(found.path);
     }
     if let (true, Some(theirs)) = (args.changed, published) {
-        let mut all = crates(ours);
-        all.extend(crates(theirs));
-        all.retain(|path| ours.get(path) != theirs.get(path));
-        paths.extend(all);
+        paths.extend(differing(ours, theirs));
     }
     paths.sort();
     paths.dedup();
     Ok(paths)
+}
+
+/// The configcrates that are in one of two trees, or in both and not the same.
+fn differing(ours: &SourceTree, theirs: &SourceTree) -> Vec<String> {
+    let crates = |tree: &SourceTree| -> Vec<String> {
+        let is = |path: &&str| {
+            path.starts_with("configcrates/")
+                && path.ends_with(".vgo")
+                && !path.ends_with("-retract.vgo")
+                && !path.ends_with("compliance.vgo")
+        };
+        tree.iter().map(|(path, _)| path).filter(is).map(str::to_owned).collect()
+    };
+    let mut all = crates(ours);
+    all.extend(crates(theirs));
+    all.retain(|path| ours.get(path) != theirs.get(path));
+    all.sort();
+    all.dedup();
+    all
 }
 
 impl Draft {
@@ -185,7 +233,8 @@ impl Draft {
         let better = ask(reviewer, &self.retraction.text)?;
         let (_, diagnostics) = compile_single("draft.vgo", better.as_bytes(), &SourceTree::new());
         let (_, before) = compile_single("draft.vgo", self.retraction.text.as_bytes(), &SourceTree::new());
-        if any_error(&diagnostics) && !any_error(&before) {
+        let unreadable = vigo_stacks::format::format("configcrates/draft.vgo", better.as_bytes()).is_err();
+        if unreadable || (any_error(&diagnostics) && !any_error(&before)) {
             let first =
                 diagnostics.iter().find(|d| d.is_error()).map(ToString::to_string).unwrap_or_default();
             let what = format!(
@@ -283,7 +332,7 @@ mod tests {
     }
 
     fn draft() -> Draft {
-        let text = "name: a\nresources:\n  - {name: x, type: package, package: x}\n";
+        let text = "name: a\nresources:\n  - {name: x, type: package, package: xz}\n";
         let retraction = retract("configcrates/a.vgo", text.as_bytes()).unwrap();
         let path = "configcrates/a.retract".into();
         Draft { path, retraction, removed: true, envoys: vec!["web1".into()], reviewed: false }

@@ -31,6 +31,28 @@ pub(super) fn without_remarks(text: &str) -> String {
     apply(text, edits).map_or_else(|| text.to_owned(), |new| new.trim_start_matches('\n').to_owned())
 }
 
+/// The text with every resource in lines of its own: between braces nothing can be noted.
+pub(super) fn unfolded(text: &str) -> Option<String> {
+    let tree = TextTree::read(text)?;
+    let mut edits = Vec::new();
+    for list in lists(&tree.root) {
+        let Body::List(items) = &list.body else { continue };
+        let inline = text[list.start..].starts_with('[');
+        for item in items {
+            let Body::Map { flow: true, pairs } = &item.body else { continue };
+            let column = text[line_start(text, item.start)..item.start].chars().count();
+            let lines: Vec<&str> = pairs.iter().map(|p| &text[p.start..p.value.end]).collect();
+            let plain = lines.iter().zip(pairs).all(|(line, pair)| {
+                !line.contains('\n') && line[pair.key_end - pair.start..].starts_with(": ")
+            });
+            if !inline && plain && !lines.is_empty() {
+                edits.push(Edit::new(item.start, item.end, lines.join(&format!("\n{}", " ".repeat(column)))));
+            }
+        }
+    }
+    apply(text, edits)
+}
+
 /// Sets the fields that undo each resource, and turns the keys of their order around.
 pub(super) fn undone(text: &str, tree: &TextTree) -> Option<(String, Vec<Undone>)> {
     let mut edits = Vec::new();

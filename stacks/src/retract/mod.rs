@@ -99,6 +99,7 @@ pub struct Undone {
 pub fn retract(path: &str, bytes: &[u8]) -> Result<Retraction, Vec<Diagnostic>> {
     let shaped = if path.contains("configcrates/") { path } else { "configcrates/draft.vgo" };
     let begun = edits::without_remarks(&format::format(shaped, bytes)?.text);
+    let begun = edits::unfolded(&begun).ok_or_else(|| none(path, "it is not plain enough"))?;
     let tree = TextTree::read(&begun).ok_or_else(|| none(path, "it is not plain enough"))?;
     if tree.root.marked {
         return Err(none(path, "it has anchors; write out what they stand for"));

@@ -242,9 +242,9 @@ const MORE: &[More] = &[
     more("excludes-nothing", "Either the name is wrong, or what it excluded is gone.", "", ""),
     more(
         "secret-in-clear",
-        "What is published lies on every bolt for ever, and everybody who may read the tree reads it. Keep the value in the vault. The scanner knows formats of tokens, private keys, passwords in addresses and what is assigned to keys like `password`. A place that is no secret says why.",
+        "What is published lies on every bolt for ever, and everybody who may read the tree reads it. Keep the value on the machine. The scanner knows formats of tokens, private keys, passwords in addresses and what is assigned to keys like `password`. A place that is no secret says why.",
         "db_password: hunter2hunter2",
-        "db_password: \"secret:vigo/db/password\"\napi_key: 0123456789abcdef #vigo:allow-secret a test fixture, opens nothing",
+        "db_password_file: /etc/app/password\napi_key: 0123456789abcdef #vigo:allow-secret a test fixture, opens nothing",
     ),
     more(
         "secret-allowed",

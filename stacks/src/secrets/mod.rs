@@ -63,7 +63,7 @@ fn file(path: &str, text: &str, sink: &mut Vec<Diagnostic>) {
             let column = line[..hit.start].chars().count();
             let length = line[hit.start..hit.end].chars().count();
             let message = format!("this looks like {} in the clear", hit.what);
-            let help = "write \"secret:PATH\" and keep the value in the vault; if it is no secret, say why on its line: #vigo:allow-secret REASON";
+            let help = "keep it on the machine and out of the tree; if it is no secret, say why on its line: #vigo:allow-secret REASON";
             sink.push(
                 Diagnostic::error(rules::SECRET_IN_CLEAR, &site(i, column, length), message).help(help),
             );

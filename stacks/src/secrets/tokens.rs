@@ -221,8 +221,11 @@ fn assigned(line: &str, hits: &mut Vec<Hit>) {
                 (start + 1, &inner[..inner.find(char::from(*quote)).unwrap_or(inner.len())])
             }
             _ => {
-                let whole = value.split(" #").next().unwrap_or(value).trim_end();
-                let whole = whole.trim_end_matches([',', ';', '}', ']', '"', '\'']);
+                let whole = value.split(" #").next().unwrap_or(value);
+                // It ends where a text around it does, or the next key begins.
+                let whole = whole.split(['"', '\'']).next().unwrap_or(whole);
+                let whole = whole.split(", ").next().unwrap_or(whole).trim_end();
+                let whole = whole.trim_end_matches([',', ';', '}', ']']);
                 (start, if whole.contains(' ') { "" } else { whole })
             }
         };
@@ -294,7 +297,7 @@ mod tests {
     // Each is put together here, so that no scanner of this repository finds it.
     #[test]
     fn credentials_are_found() {
-        let cases: [(&str, String); 16] = [
+        let cases: [(&str, String); 17] = [
             ("a private key", format!("-----BEGIN {}PRIVATE KEY-----", "OPENSSH ")),
             ("a private key", format!("-----BEGIN {} BLOCK-----", "PGP PRIVATE KEY")),
             ("a key of AWS", format!("id: {}Q3EGRZ6PLWVN2TXY", "AKIA")),
@@ -309,6 +312,7 @@ mod tests {
             ("a password or key", "  DB_PASSWORD=correct7horse".into()),
             ("a password or key", "api-key: 9f8e7d6c5b4a39281706".into()),
             ("a password or key", "{user: a, token: Zm9vYmFyMTIz}".into()),
+            ("a password or key", "{content: \"password: Tr0ub4dor&3\\n\", mode: a}".into()),
             ("a password or key", "\"client_secret\": \"aB3dE6gH9jK2\",".into()),
             ("a password or key", "aws_secret_access_key = wJalrXUtnFEMIK7MDENGbPxRfiCYzzKEYTEST1".into()),
         ];

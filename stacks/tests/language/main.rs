@@ -15,6 +15,7 @@ mod refusals;
 mod resource_refusals;
 mod resources;
 mod retraction;
+mod rules;
 mod secrets;
 mod stories;
 

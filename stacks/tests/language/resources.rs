@@ -251,6 +251,22 @@ state: {tag:gone: absent, default: present}",
     );
 }
 
+/// G36: of arms of one rank the first in the file counts; a target has one spelling in a policy.
+#[test]
+fn arms_of_one_rank_count_in_the_order_of_the_file() {
+    let text = with_resource(
+        "type: file\ntarget_path: /x\nowner: {tag:zeta: first, tag:alpha: second, danlap.example: host, default: root}",
+    );
+    let (compiled, _) = lenient(&text);
+    let plan = plan_of(&compiled, "h", &["alpha", "zeta"]);
+    assert_eq!(plan.steps[0].attributes["owner"], json!("first"));
+    let mut bytes = compiled.policies[0].to_bytes();
+    let at = bytes.windows(6).position(|w| w == b"danlap").expect("the arm");
+    bytes[at] = b'D';
+    let refused = Policy::from_bytes(&bytes).unwrap_err().to_string();
+    assert!(refused.contains("one spelling"), "{refused}");
+}
+
 /// G21: a branch sets attributes over the base; without a base the resource is left out.
 #[test]
 fn branches_are_taken_by_a_template() {

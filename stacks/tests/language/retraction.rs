@@ -129,4 +129,6 @@ fn blocks_and_flow_maps_are_undone_too() {
     let order: Vec<usize> =
         ["name: z", "name: y", "name: x"].iter().map(|n| draft.text.find(n).unwrap()).collect();
     assert!(order.is_sorted(), "{}", draft.text);
+    let again = retract("configcrates/a-retract.vgo", draft.text.as_bytes()).unwrap();
+    assert_eq!(again.text.matches("state: present\n").count(), 3, "{}", again.text);
 }
