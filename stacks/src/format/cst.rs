@@ -85,9 +85,18 @@ pub(crate) fn line_end(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |i| at + i)
 }
 
-/// The number of the line of `at`, from 1.
-pub(crate) fn line_of(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1
+/// Where lines end, to tell many places their numbers.
+pub(crate) struct LineNumbers(Vec<usize>);
+
+impl LineNumbers {
+    pub fn of(text: &str) -> LineNumbers {
+        LineNumbers(text.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    /// The number of the line of `at`, from 1.
+    pub fn at(&self, at: usize) -> usize {
+        self.0.partition_point(|end| *end < at) + 1
+    }
 }
 
 impl Cst {

@@ -28,7 +28,7 @@ use crate::rules;
 use crate::source::SourceTree;
 use crate::yaml::{self, Data, Node};
 
-use cst::{Cst, line_of};
+use cst::{Cst, LineNumbers};
 use edit::Edit;
 use shape::Shape;
 
@@ -91,15 +91,16 @@ fn repaired(path: &str, begun: &str, node: &Node, repairs: &mut Vec<Repair>) -> 
     let mut text = begun.to_owned();
     let cst = Cst::read(&text)?;
     let found = values::repair(&text, &cst, shape);
-    repairs.extend(found.repairs.into_iter().map(|(at, what)| Repair { line: line_of(&text, at), what }));
+    let lines = LineNumbers::of(&text);
+    repairs.extend(found.repairs.into_iter().map(|(at, what)| Repair { line: lines.at(at), what }));
     text = applied(text, found.edits)?;
     for _ in 0..ROUNDS {
         let edits = order::arrange(&text, &Cst::read(&text)?, shape);
         if edits.is_empty() {
             break;
         }
-        let note =
-            |edit: &Edit| Repair { line: line_of(&text, edit.start), what: "keys are put in order".into() };
+        let lines = LineNumbers::of(&text);
+        let note = |edit: &Edit| Repair { line: lines.at(edit.start), what: "keys are put in order".into() };
         repairs.extend(edits.iter().map(note));
         text = applied(text, edits)?;
     }

@@ -33,20 +33,8 @@ fn checked(
             let name = say.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
             check(root, &root["$defs"][name], value, at)
         }
-        "type" => {
-            let all = say.as_array().cloned().unwrap_or_else(|| vec![say.clone()]);
-            let is = |kind: &Value| match kind.as_str().unwrap() {
-                "object" => value.is_object(),
-                "array" => value.is_array(),
-                "string" => value.is_string(),
-                "number" => value.is_number(),
-                "integer" => value.is_i64() || value.is_u64(),
-                "boolean" => value.is_boolean(),
-                "null" => value.is_null(),
-                other => panic!("the type {other}"),
-            };
-            if all.iter().any(is) { Ok(()) } else { fail(format!("{value} is not {say}")) }
-        }
+        "type" if is_of(value, say) => Ok(()),
+        "type" => fail(format!("{value} is not {say}")),
         "enum" if say.as_array().unwrap().contains(value) => Ok(()),
         "const" if say == value => Ok(()),
         "enum" | "const" => fail(format!("{value} is not {say}")),
@@ -75,20 +63,7 @@ fn checked(
                 .find(lacks)
                 .map_or(Ok(()), |name| fail(format!("{name} is missing")))
         }
-        "properties" | "additionalProperties" => {
-            for (key, inner) in value.as_object().into_iter().flatten() {
-                let at = format!("{at}.{key}");
-                match (words.get("properties").and_then(|p| p.get(key)), word, say) {
-                    (Some(schema), "properties", _) => check(root, schema, inner, &at)?,
-                    (None, "additionalProperties", Value::Bool(false)) => {
-                        return Err(format!("{at}: there is no such key"));
-                    }
-                    (None, "additionalProperties", schema) => check(root, schema, inner, &at)?,
-                    _ => {}
-                }
-            }
-            Ok(())
-        }
+        "properties" | "additionalProperties" => keys(root, words, word, say, value, at),
         "items" => {
             let items = value.as_array().into_iter().flatten().enumerate();
             items.into_iter().try_for_each(|(i, item)| check(root, say, item, &format!("{at}[{i}]")))
@@ -105,6 +80,44 @@ fn checked(
         },
         other => panic!("the word {other}"),
     }
+}
+
+/// Whether the value is of one of these types.
+fn is_of(value: &Value, say: &Value) -> bool {
+    let is = |kind: &Value| match kind.as_str().unwrap() {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "number" => value.is_number(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        other => panic!("the type {other}"),
+    };
+    say.as_array().map_or_else(|| is(say), |all| all.iter().any(is))
+}
+
+/// The keys of a map, those that are named and the others.
+fn keys(
+    root: &Value,
+    words: &Map<String, Value>,
+    word: &str,
+    say: &Value,
+    value: &Value,
+    at: &str,
+) -> Result<(), String> {
+    for (key, inner) in value.as_object().into_iter().flatten() {
+        let at = format!("{at}.{key}");
+        match (words.get("properties").and_then(|p| p.get(key)), word, say) {
+            (Some(schema), "properties", _) => check(root, schema, inner, &at)?,
+            (None, "additionalProperties", Value::Bool(false)) => {
+                return Err(format!("{at}: there is no such key"));
+            }
+            (None, "additionalProperties", schema) => check(root, schema, inner, &at)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The four patterns that the schema has.
