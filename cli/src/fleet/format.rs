@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -137,18 +138,20 @@ fn root_of(real: &Path, stacks: &Path) -> PathBuf {
     own_tree.or(tree).or(own).unwrap_or(Path::new("/")).to_path_buf()
 }
 
-/// Replaces a file by renaming, with the permissions it has. A link is followed.
+/// Replaces a file by renaming, with the permissions and the owner it has. A link is followed.
 ///
 /// # Errors
 /// [`Failure`]; then the file is as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::io("write", path, &e);
     let real = fs::canonicalize(path).map_err(failed)?;
-    let permissions = fs::metadata(&real).map_err(failed)?.permissions();
+    let meta = fs::metadata(&real).map_err(failed)?;
     let dir = real.parent().unwrap_or(Path::new("."));
     let mut new = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
     new.write_all(bytes).map_err(failed)?;
-    new.as_file().set_permissions(permissions).map_err(failed)?;
+    // Root gives it back to whose it was; whoever else may write here owns what it writes.
+    let _ = fchown(new.as_file(), Some(meta.uid()), Some(meta.gid()));
+    new.as_file().set_permissions(meta.permissions()).map_err(failed)?;
     new.as_file().sync_all().map_err(failed)?;
     new.persist(&real).map_err(|e| failed(e.error))?;
     Ok(())
@@ -222,6 +225,9 @@ mod tests {
         fs::create_dir(dir.path().join("configcrates")).unwrap();
         fs::write(&file, "resources: []\nname: a\n").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        let mine = fs::metadata(&file).unwrap().uid();
+        // Only root can give a file away.
+        let owner = std::os::unix::fs::chown(&file, Some(1_234), None).map_or(mine, |()| 1_234);
         let write = || {
             let source = tree::read(dir.path()).unwrap();
             Copies::write(dir.path(), &source, &format_tree(&source).0).unwrap()
@@ -231,6 +237,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&copy).unwrap(), "resources: []\nname: a\n");
         assert_eq!(fs::read_to_string(&file).unwrap(), "name: a\nresources: []\n");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::metadata(&file).unwrap().uid(), owner, "an operator's file stays the operator's");
         assert!(copies.mention(Failure::new(Exit::Failed, "x")).hint.unwrap().contains(".before-publish"));
         // It failed, was edited and is tried again: the copy is still the operator's first.
         fs::write(&file, "resources: [] # more\nname: a\n").unwrap();
