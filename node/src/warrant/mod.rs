@@ -87,15 +87,7 @@ pub fn floor(floor: Option<Epoch>, authority: &Authority, view: &ConfigView) -> 
 
 /// Whether every publish is held that lies in the past of what a revoker had seen.
 fn seen_is_whole(authority: &Authority, view: &ConfigView) -> bool {
-    let mut open: Vec<Hash> = seen_by_cuts(authority).collect();
-    let mut past = BTreeSet::new();
-    while let Some(id) = open.pop() {
-        if past.insert(id) {
-            let Some(published) = view.get(&id) else { return false };
-            open.extend(&published.parents);
-        }
-    }
-    true
+    is_whole(seen_by_cuts(authority), |id| view.get(id).map(|p| p.parents.clone()))
 }
 
 /// Whether every statement of `admissions` is held that lies in the past of a revoke or a narrowing that counts, or of
@@ -103,13 +95,22 @@ fn seen_is_whole(authority: &Authority, view: &ConfigView) -> bool {
 fn pasts_are_whole(authority: &Authority, under: Hash) -> bool {
     let held = authority.admissions().statements();
     let cutting = cuts(authority).map(|(id, _)| *id).filter(|id| authority.counts(id).is_ok());
-    let mut open: Vec<Hash> = cutting.chain([under]).collect();
+    is_whole(cutting.chain([under]), |id| {
+        let statement = &held.get(id)?.statement;
+        // The genesis acts under nothing.
+        let behind = statement.after().iter().copied().chain([statement.under()]);
+        Some(behind.filter(|id| *id != Hash::default()).collect())
+    })
+}
+
+/// Whether everything is held that can be reached from these; `behind` says what a thing that is held stands on.
+fn is_whole(from: impl Iterator<Item = Hash>, behind: impl Fn(&Hash) -> Option<Vec<Hash>>) -> bool {
+    let mut open: Vec<Hash> = from.collect();
     let mut seen = BTreeSet::new();
     while let Some(id) = open.pop() {
-        if id != Hash::default() && seen.insert(id) {
-            let Some(said) = held.get(&id) else { return false };
-            open.extend(said.statement.after());
-            open.push(said.statement.under());
+        if seen.insert(id) {
+            let Some(next) = behind(&id) else { return false };
+            open.extend(next);
         }
     }
     true

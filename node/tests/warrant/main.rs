@@ -25,6 +25,26 @@ fn run(warrants: &mut Warrants, published: &Published) -> Result<Option<Epoch>, 
     Ok(warrants.begin(&warranted))
 }
 
+/// Alice has published, then bob, and his is run.
+fn two_published() -> (Paper, Published, Published, Warrants) {
+    let mut paper = Paper::new("home");
+    let one = paper.publish("one", ALICE, paper.alice);
+    let two = paper.publish("two", BOB, paper.bob);
+    let mut held = applier(&paper);
+    held.hear(&paper.evidence());
+    assert_eq!(run(&mut held, &two), Ok(Some(two.at)));
+    (paper, one, two, held)
+}
+
+/// Tells an applier all that was said, but for one statement.
+fn tell_all_but(held: &mut Warrants, paper: &Paper, left_out: Hash) {
+    for (space, bytes) in paper.everything() {
+        if Hash::of(&bytes) != left_out {
+            held.tell(&space, &bytes).unwrap();
+        }
+    }
+}
+
 #[test]
 fn what_was_published_is_run_and_only_with_the_statements_that_say_so() {
     let mut paper = Paper::new("home");
@@ -87,20 +107,11 @@ fn a_revocation_that_was_seen_stays_seen_and_lets_the_floor_fall() {
 
 #[test]
 fn the_floor_holds_while_something_is_missing_that_the_revoker_had_seen() {
-    let mut paper = Paper::new("home");
-    let one = paper.publish("one", ALICE, paper.alice);
-    let two = paper.publish("two", BOB, paper.bob);
-    let mut held = applier(&paper);
-    held.hear(&paper.evidence());
-    assert_eq!(run(&mut held, &two), Ok(Some(two.at)));
+    let (mut paper, one, two, mut held) = two_published();
     // A revoker that had seen `two`, by way of a publish which this applier is not shown.
     let three = paper.publish("three", ALICE, paper.alice);
     paper.revoke(key(BOB).public(), vec![three.at.id], ALICE, paper.alice);
-    for (space, bytes) in paper.everything() {
-        if Hash::of(&bytes) != three.at.id {
-            held.tell(&space, &bytes).unwrap();
-        }
-    }
+    tell_all_but(&mut held, &paper, three.at.id);
     assert!(matches!(judge(&mut held, &one), Err(NotWarranted::BelowFloor { .. })));
     assert_eq!(held.floor(), Some(two.at));
     held.hear(&paper.evidence());
@@ -109,21 +120,12 @@ fn the_floor_holds_while_something_is_missing_that_the_revoker_had_seen() {
 
 #[test]
 fn the_floor_holds_while_an_admission_is_missing_that_the_revoker_had_seen() {
-    let mut paper = Paper::new("home");
-    let one = paper.publish("one", ALICE, paper.alice);
-    let two = paper.publish("two", BOB, paper.bob);
-    let mut held = applier(&paper);
-    held.hear(&paper.evidence());
-    assert_eq!(run(&mut held, &two), Ok(Some(two.at)));
+    let (mut paper, one, two, mut held) = two_published();
     // The revoker had seen bob's admit by way of carol's, which is late.
     let publish = vec![Grant::everywhere(Right::ConfigPublish)];
     let carol = paper.admit(CAROL, "carol", publish, ALICE, paper.alice);
     paper.revoke(key(BOB).public(), vec![two.at.id], ALICE, paper.alice);
-    for (space, bytes) in paper.everything() {
-        if Hash::of(&bytes) != carol {
-            held.tell(&space, &bytes).unwrap();
-        }
-    }
+    tell_all_but(&mut held, &paper, carol);
     assert!(matches!(judge(&mut held, &one), Err(NotWarranted::BelowFloor { .. })));
     assert_eq!(held.floor(), Some(two.at));
     held.hear(&paper.evidence());
@@ -152,21 +154,12 @@ fn the_floor_holds_while_the_admit_behind_its_publish_is_missing() {
 
 #[test]
 fn the_floor_falls_though_something_is_missing_that_no_revoker_had_seen() {
-    let mut paper = Paper::new("home");
-    let one = paper.publish("one", ALICE, paper.alice);
-    let two = paper.publish("two", BOB, paper.bob);
-    let mut held = applier(&paper);
-    held.hear(&paper.evidence());
-    assert_eq!(run(&mut held, &two), Ok(Some(two.at)));
+    let (mut paper, one, _, mut held) = two_published();
     // Bob's next publish is lost with its disk, the one after that has come.
     let lost = paper.publish("three", BOB, paper.bob);
     paper.publish("four", BOB, paper.bob);
     paper.revoke(key(BOB).public(), vec![one.at.id], ALICE, paper.alice);
-    for (space, bytes) in paper.everything() {
-        if Hash::of(&bytes) != lost.at.id {
-            held.tell(&space, &bytes).unwrap();
-        }
-    }
+    tell_all_but(&mut held, &paper, lost.at.id);
     assert_eq!(run(&mut held, &one), Ok(Some(one.at)));
 }
 

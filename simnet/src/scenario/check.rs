@@ -218,21 +218,10 @@ impl Scenario {
 
     /// What is not as it will be, if anything.
     pub(super) fn unsettled(&mut self) -> Option<String> {
-        self.disagreement().or_else(|| self.unlisted_newcomer())
-    }
-
-    /// A newcomer whom no bolt lists: where a bolt was revoked it may have fallen with it, and is taken for none of the
-    /// members soon.
-    fn unlisted_newcomer(&mut self) -> Option<String> {
-        if !self.revoked.iter().any(|ix| self.bolts.contains(ix)) {
-            return None;
-        }
-        let bolt = self.at_hand().into_iter().find(|ix| self.bolts.contains(ix))?;
-        let Some(Ok(Reply::Members(rows))) = self.fleet.try_call(bolt, Command::Members) else { return None };
-        let names = self.standing().into_iter().map(|ix| self.fleet.machine(ix).name.clone());
-        let active = |name: &String| rows.iter().any(|row| row.name == *name && row.state == "active");
-        let missed = names.filter(|name| name.starts_with("new")).find(|name| !active(name));
-        missed.map(|name| format!("{bolt} does not list {name}"))
+        // Who fell with its bolt is taken for none of the members soon.
+        let unlisted =
+            |s: &mut Scenario| s.unlisted_newcomers().pop().map(|ix| format!("no bolt lists {ix}"));
+        self.disagreement().or_else(|| unlisted(self))
     }
 
     /// What does not agree yet, if anything.

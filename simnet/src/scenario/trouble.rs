@@ -273,27 +273,38 @@ impl Scenario {
     }
 
     /// Whoever was let in by a bolt that was revoked since, by somebody who had not heard of it, is no member: as the
-    /// design wants it, and it must be invited again. Only where a bolt was revoked, and a minute after the faults.
+    /// design wants it, and it must be invited again. A minute after the faults.
     fn miss_the_fallen(&mut self) {
         let now = self.fleet.now();
         let begun = self.lore.cleaning.is_some_and(|since| now.since(since) >= mins(1));
-        let may = self.revoked.iter().any(|ix| self.bolts.contains(ix));
-        if !begun || !may || now.since(self.lore.looked) < mins(1) {
+        if !begun || !self.a_bolt_is_out() || now.since(self.lore.looked) < mins(1) {
             return;
         }
         self.lore.looked = now;
+        for ix in self.unlisted_newcomers() {
+            self.members.retain(|member| *member != ix);
+            self.fleet.reach("a newcomer fell with its bolt");
+        }
+    }
+
+    fn a_bolt_is_out(&self) -> bool {
+        self.revoked.iter().any(|ix| self.bolts.contains(ix))
+    }
+
+    /// Newcomers in standing whom a bolt does not list as active; only where a bolt was revoked.
+    pub(super) fn unlisted_newcomers(&mut self) -> Vec<Ix> {
+        if !self.a_bolt_is_out() {
+            return Vec::new();
+        }
         let bolt = self.at_hand().into_iter().find(|ix| self.bolts.contains(ix));
         let Some(Ok(Reply::Members(rows))) = bolt.and_then(|at| self.fleet.try_call(at, Command::Members))
         else {
-            return;
+            return Vec::new();
         };
-        for ix in self.standing() {
-            let name = self.fleet.machine(ix).name.clone();
-            if name.starts_with("new") && !rows.iter().any(|row| row.name == name && row.state == "active") {
-                self.members.retain(|member| *member != ix);
-                self.fleet.reach("a newcomer fell with its bolt");
-            }
-        }
+        let unlisted = |name: &str| {
+            name.starts_with("new") && !rows.iter().any(|row| row.name == name && row.state == "active")
+        };
+        self.standing().into_iter().filter(|ix| unlisted(&self.fleet.machine(*ix).name)).collect()
     }
 
     /// The members that some bolt lists as suspended.
