@@ -30,8 +30,8 @@ pub(crate) enum Stage {
     Pending,
     /// Its papers hold.
     Member(Box<Member>),
-    /// Told goodbye; nothing is heard any more.
-    Over,
+    /// Told goodbye, by whichever side; nothing is heard any more.
+    Over(Farewell),
 }
 
 /// One connection.
@@ -99,7 +99,7 @@ impl Session {
     /// Who is at the other end, for the door.
     pub fn who(&self) -> Who {
         match &self.stage {
-            Stage::Stranger | Stage::Over => Who::Stranger,
+            Stage::Stranger | Stage::Over(_) => Who::Stranger,
             Stage::Pending => Who::Pending,
             Stage::Member(member) => Who::of(member),
         }
@@ -127,8 +127,10 @@ impl Node {
         self.sync_input(now, sync::Input::Gone(conn), out);
         self.exchange_input(now, exchange::Input::PeerGone(conn), out);
         let others = self.sessions.values().any(|s| s.key == session.key && s.member().is_some());
-        if matches!(session.stage, Stage::Over) && !others {
-            self.peers.turned_away(now, &session.key);
+        if let Stage::Over(why) = session.stage
+            && !others
+        {
+            self.peers.turned_away(now, &session.key, why);
         } else if session.member().is_some() && !others {
             self.peers.lost(now, &session.key);
         } else if session.dialed && !others {
@@ -200,9 +202,9 @@ impl Node {
     /// Ends a conversation with a reason that the peer can show.
     pub(crate) fn farewell(&mut self, conn: ConnId, why: Farewell, text: String, out: &mut Out) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        let open = session.dialed || session.said_hello || !matches!(session.stage, Stage::Over);
+        let open = session.dialed || session.said_hello || !matches!(session.stage, Stage::Over(_));
         let key = session.key;
-        session.stage = Stage::Over;
+        session.stage = Stage::Over(why);
         self.gossip.stale();
         if open {
             let proof = self.proof_against(&key, why);
@@ -220,7 +222,7 @@ impl Node {
 
     pub(crate) fn frame(&mut self, now: Time, conn: ConnId, bytes: &[u8], out: &mut Out) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        if matches!(session.stage, Stage::Over) {
+        if matches!(session.stage, Stage::Over(_)) {
             return;
         }
         session.heard = now;
@@ -367,7 +369,7 @@ impl Node {
 
     fn goodbye(&mut self, now: Time, conn: ConnId, goodbye: Goodbye, out: &mut Out) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        session.stage = Stage::Over;
+        session.stage = Stage::Over(goodbye.why);
         let key = session.key;
         self.gossip.stale();
         let text = vigo_base::text::escaped(&goodbye.text.chars().take(300).collect::<String>());

@@ -188,6 +188,13 @@ pub enum Farewell {
     Denied,
 }
 
+impl Farewell {
+    /// Whether the next dial would end the same way: it is about who the peer is or what it does, not about now.
+    pub fn is_lasting(self) -> bool {
+        !matches!(self, Farewell::Twice | Farewell::Full | Farewell::Stopping)
+    }
+}
+
 /// Where a member may be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Hint {

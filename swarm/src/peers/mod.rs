@@ -14,11 +14,12 @@ mod address;
 mod book;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use vigo_base::time::{Micros, millis, mins, secs};
 use vigo_base::{Dice, PublicKey, Time};
 
-use crate::frame::Hint;
+use crate::frame::{Farewell, Hint};
 pub use address::{ADDRESS_BYTES, Address, BadAddress};
 pub use book::{BOOK_BYTES, Book, Entry, Kind, Place, Source};
 
@@ -36,6 +37,8 @@ const ENVOYS: usize = 4;
 const BACKOFF: (Micros, Micros) = (millis(500), secs(20));
 /// Mean pause after a peer turned us away.
 const AWAY: Micros = secs(30);
+/// How often the pause after a lasting refusal doubles: up to 16 minutes.
+const DOUBLINGS: u32 = 5;
 /// A dial without an answer counts as failed.
 const DIAL: Micros = secs(8);
 /// Two connections that began within this time of each other were dialed at once.
@@ -106,6 +109,8 @@ pub struct Peers {
     /// Whom a beacon made us dial, and as what: its address comes into the book once it has answered.
     heard: BTreeMap<PublicKey, (Kind, Address, Time)>,
     urgent: BTreeSet<PublicKey>,
+    /// Those of the book between whom and us it ended for a lasting reason, and how often in a row.
+    away: BTreeMap<PublicKey, u32>,
     rotate_at: Option<Time>,
 }
 
@@ -124,6 +129,7 @@ impl Peers {
             dialing: BTreeMap::new(),
             heard: BTreeMap::new(),
             urgent: BTreeSet::new(),
+            away: BTreeMap::new(),
             rotate_at: None,
         }
     }
@@ -181,6 +187,7 @@ impl Peers {
     pub fn forget(&mut self, key: &PublicKey) {
         self.book.remove(key);
         self.urgent.remove(key);
+        self.away.remove(key);
     }
 
     /// A connection to `key` stands, and its papers say that it is a `kind`.
@@ -188,6 +195,7 @@ impl Peers {
         let dial = if dialer == Dialer::Us { self.dialing.remove(&key) } else { None };
         self.heard.remove(&key);
         self.urgent.remove(&key);
+        self.away.remove(&key);
         if key != self.me.key {
             self.book.worked(now, key, kind, dial.as_ref().map(|(at, _)| at), &mut self.dice);
         }
@@ -235,14 +243,31 @@ impl Peers {
         }
     }
 
-    /// A peer turned us away, or kept another connection under our key: it is left alone for a while.
-    pub fn turned_away(&mut self, now: Time, key: &PublicKey) {
+    /// A peer turned us away, or we it, or it kept another connection under our key: it is left alone for a while.
+    /// While the reason lasts, each time twice as long: whoever is out does not cost every member a check of its papers
+    /// twice a minute for ever.
+    pub fn turned_away(&mut self, now: Time, key: &PublicKey, why: Farewell) {
         self.dialing.remove(key);
         self.heard.remove(key);
         self.urgent.remove(key);
-        let pause = AWAY / 2 + self.dice.below(AWAY);
-        if let Some(entry) = self.book.get_mut(key) {
-            entry.next_try = now.after(pause);
+        let Some(entry) = self.book.get_mut(key) else { return };
+        let mut pause = AWAY;
+        if why.is_lasting() {
+            let times = self.away.entry(*key).or_default();
+            pause <<= *times;
+            *times = (*times + 1).min(DOUBLINGS);
+        }
+        entry.next_try = now.after(pause / 2 + self.dice.below(pause));
+    }
+
+    /// Who belongs has changed, so what was refused may be let in: those that it ended with are tried again within
+    /// [`AWAY`], and the pauses begin anew.
+    pub fn reconsider(&mut self, now: Time) {
+        for key in mem::take(&mut self.away).into_keys() {
+            let soon = now.after(self.dice.below(AWAY));
+            if let Some(entry) = self.book.get_mut(&key) {
+                entry.next_try = entry.next_try.min(soon);
+            }
         }
     }
 

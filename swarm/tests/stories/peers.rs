@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vigo_base::time::{hours, millis, mins, secs};
 use vigo_base::{Dice, PublicKey, SecretKey, Time, limits};
-use vigo_swarm::frame::Hint;
+use vigo_swarm::frame::{Farewell, Hint};
 use vigo_swarm::peers::{Address, Book, DIALS, Dial, Dialer, Keep, Kind, Me, Peers, Source, keep};
 
 fn key(n: u32) -> PublicKey {
@@ -100,6 +100,37 @@ fn a_failing_peer_is_left_alone_longer_and_longer_up_to_twenty_seconds() {
     peers.connected(now, key(0), Kind::Bolt, Dialer::Us);
     peers.lost(now, &key(0));
     assert_eq!(peers.plan(now.after(millis(300)), &Links::new(), &nobody()).len(), 1);
+}
+
+#[test]
+fn whoever_refuses_for_good_is_asked_less_and_less_until_who_belongs_changes() {
+    let pause = |peers: &mut Peers, now: Time, why: Farewell| {
+        assert_eq!(peers.plan(now, &Links::new(), &nobody()).len(), 1);
+        peers.turned_away(now, &key(0), why);
+        peers.book().get(&key(0)).unwrap().next_try.since(now)
+    };
+    let mut peers = knows(Kind::Envoy, 1, 0);
+    let (mut now, mut pauses) = (now(), Vec::new());
+    for _ in 0..9 {
+        pauses.push(pause(&mut peers, now, Farewell::Revoked));
+        now = now.after(*pauses.last().unwrap());
+    }
+    for (times, pause) in pauses.iter().enumerate() {
+        let mean = secs(30) << times.min(5);
+        assert!((mean / 2..mean * 3 / 2).contains(pause), "{pauses:?}");
+    }
+    // An Admit, a revoke of the revoker: what was refused may be let in.
+    peers.reconsider(now);
+    let again = peers.book().get(&key(0)).unwrap().next_try;
+    assert!(again.since(now) <= secs(30));
+    assert!(pause(&mut peers, again, Farewell::Revoked) < secs(45), "the pauses begin anew");
+    // No room now says nothing of later.
+    let (mut peers, mut now) = (knows(Kind::Envoy, 1, 0), now);
+    for _ in 0..9 {
+        let full = pause(&mut peers, now, Farewell::Full);
+        assert!(full < secs(45));
+        now = now.after(full);
+    }
 }
 
 #[test]
