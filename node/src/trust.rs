@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 
 use vigo_base::{Hash, PublicKey, SpannerId, Time};
 use vigo_crdt::register::REGISTER;
-use vigo_crdt::{Record, Space, Statement};
+use vigo_crdt::{Record, Space};
 use vigo_spanner::papers::fallen;
-use vigo_spanner::spend::{FORK, SPEND, STATEMENT};
+use vigo_spanner::spend::{SPEND, STATEMENT};
 use vigo_spanner::{
-    Admissions, Authority, Checked, ForkProof, Member, MemberState, NodeKind, Papers, PapersRefused, Roster,
-    Suspension, WhyNot,
+    Admissions, Authority, Checked, Member, MemberState, NodeKind, Papers, PapersRefused, Roster, Suspension,
+    WhyNot,
 };
 use vigo_swarm::frame::{Bytes, Farewell};
 use vigo_swarm::ids::ConnId;
@@ -103,9 +103,10 @@ impl Trust {
         self.signers.contains(key)
     }
 
-    /// Remembers whom a statement makes a signer.
-    pub fn note_statement(&mut self, statement: &Statement) {
-        self.signers.extend(signer_made(statement, &self.spanner()));
+    /// Remembers whom a statement that is held makes a signer.
+    pub fn note_statement(&mut self, id: &Hash) {
+        let said = self.admissions.statements().get(id);
+        self.signers.extend(said.and_then(|s| signer_made(&s.statement, &s.act, &self.admissions.spanner())));
     }
 
     /// The member with this key: a bolt, or an envoy as far as this node holds envoys' admissions.
@@ -155,10 +156,9 @@ impl Node {
         }
         // What cannot be read was refused before it came here.
         let _ = trust.admissions.insert(record);
-        if record.kind() == STATEMENT
-            && let Ok(statement) = vigo_spanner::act::read_statement(record.payload(), &trust.spanner())
-        {
-            trust.note_statement(&statement);
+        if record.kind() == STATEMENT {
+            // A statement's id is the hash of the payload that brought it.
+            trust.note_statement(&Hash::of(record.payload()));
         }
     }
 
@@ -179,6 +179,7 @@ impl Node {
             self.warnings.remove("standing");
         }
         self.judge_sessions(out);
+        self.peers.reconsider(now);
         self.share_anew(now, out);
         self.serve_requests(now, out);
         self.pen_flush(now, out);
@@ -265,11 +266,9 @@ impl Node {
                 .is_revoked(key)
                 .and_then(|revocation| self.replica.get(&Space::admissions(), &revocation.id)),
             Farewell::Suspended => {
-                let space = Space::admissions();
-                let of = |r: &Record| ForkProof::read(r.payload(), &trust.spanner()).ok().map(|p| p.author());
-                let mut forks = self.replica.records(&space).filter(|(_, r, _)| r.kind() == FORK);
-                let proof = forks.find(|(_, r, _)| of(r) == Some(*key)).map(|(id, _, _)| *id);
-                proof.and_then(|id| self.replica.get(&space, &id))
+                let mut forks = trust.admissions.forks().filter(|f| f.author() == *key);
+                // A proof is filed under the hash of its payload.
+                forks.find_map(|f| self.replica.get(&Space::admissions(), &Hash::of(&f.encode()?)))
             }
             _ => None,
         };

@@ -79,8 +79,18 @@ impl Admissions {
         Inserted::New
     }
 
+    /// Takes what another set holds already, and shares it.
+    pub(crate) fn share_statement(&mut self, said: &Arc<Said>) {
+        self.statements.entry(said.statement.id()).or_insert_with(|| said.clone());
+    }
+
     /// Takes a bolt's spend. Two spends of one author with one sequence are a fork, and are taken as one.
     pub fn insert_spend(&mut self, spend: SpendRecord) -> Inserted {
+        self.share_spend(Arc::new(spend))
+    }
+
+    /// [`Admissions::insert_spend`] of one that may be shared with another set.
+    pub(crate) fn share_spend(&mut self, spend: Arc<SpendRecord>) -> Inserted {
         let twin = self.spends.values().find(|s| {
             let (a, b) = (s.record(), spend.record());
             a.author() == b.author() && a.seq() == b.seq() && a.space() == b.space() && a.id() != b.id()
@@ -89,7 +99,7 @@ impl Admissions {
         if let Some(fork) = fork {
             self.insert_fork(fork);
         }
-        match self.spends.insert(spend.id(), Arc::new(spend)) {
+        match self.spends.insert(spend.id(), spend) {
             Some(_) => Inserted::Known,
             None => Inserted::New,
         }

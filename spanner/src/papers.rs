@@ -254,7 +254,7 @@ impl Papers {
         if !papers.statements.iter().any(|statement| Hash::of(statement) == spanner.0) {
             return Err(PapersRefused::OtherFleet { spanner });
         }
-        let shown = papers.read(&spanner)?;
+        let shown = papers.read(authority.admissions())?;
         let own = shown.own_spend(key)?;
         // By themselves: a chain from the genesis to the key, with nothing of ours.
         let alone = Authority::evaluate(&shown.admissions);
@@ -275,16 +275,27 @@ impl Papers {
         Ok(Checked { member, spend: own, revocations: papers.revocations, news })
     }
 
-    fn read(&self, spanner: &SpannerId) -> Result<Shown, PapersRefused> {
-        let mut shown = Shown { admissions: Admissions::new(*spanner), envoys: Vec::new() };
+    /// Checks every signature, but for what `known` holds byte by byte: that was checked when it came there. So
+    /// whoever comes again, and most come again, costs a few hashes.
+    fn read(&self, known: &Admissions) -> Result<Shown, PapersRefused> {
+        let spanner = known.spanner();
+        let mut shown = Shown { admissions: Admissions::new(spanner), envoys: Vec::new() };
         for bytes in &self.statements {
-            let statement = read_statement(bytes, spanner).map_err(PapersRefused::Statement)?;
+            if let Some(said) = known.statements().get(&Hash::of(bytes)) {
+                shown.admissions.share_statement(said);
+                continue;
+            }
+            let statement = read_statement(bytes, &spanner).map_err(PapersRefused::Statement)?;
             shown.admissions.insert_statement(statement);
         }
         for bytes in &self.spends {
-            let record = Unverified::decode(bytes).and_then(|u| u.verify(spanner));
+            if let Some(spend) = known.spends().get(&Hash::of(bytes)) {
+                shown.admissions.share_spend(spend.clone());
+                continue;
+            }
+            let record = Unverified::decode(bytes).and_then(|u| u.verify(&spanner));
             let record = record.map_err(PapersRefused::Record)?;
-            let spend = SpendRecord::read(&record, spanner).map_err(PapersRefused::Spend)?;
+            let spend = SpendRecord::read(&record, &spanner).map_err(PapersRefused::Spend)?;
             match *record.space() == Space::admissions() {
                 true => drop(shown.admissions.insert_spend(spend)),
                 false => shown.envoys.push(Arc::new(spend)),
@@ -316,10 +327,10 @@ impl Shown {
     fn joined(&self, authority: &Authority) -> Admissions {
         let mut all = authority.admissions().clone();
         for said in self.admissions.statements().values() {
-            all.insert_statement(said.statement.clone());
+            all.share_statement(said);
         }
         for spend in self.admissions.spends().values() {
-            all.insert_spend(SpendRecord::clone(spend));
+            all.share_spend(spend.clone());
         }
         all
     }

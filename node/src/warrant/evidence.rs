@@ -56,8 +56,9 @@ impl Evidence {
         let admissions = authority.admissions().statements();
         let counting = admissions.keys().filter(|id| authority.counts(id).is_ok()).copied();
         // Who signed what does not count but is built upon is to be known as well.
-        let admits =
-            admissions.iter().filter(|(_, s)| signer_made(&s.statement, &authority.spanner()).is_some());
+        let admits = admissions
+            .iter()
+            .filter(|(_, s)| signer_made(&s.statement, &s.act, &authority.spanner()).is_some());
         let counting = counting.chain(admits.map(|(id, _)| *id));
         let needed = closure(counting, |id| {
             let said = admissions.get(id)?;
@@ -131,7 +132,7 @@ pub(super) fn ordered(
     }
     let (mut pieces, mut signers) = (Vec::new(), BTreeSet::new());
     while let Some(said) = open.pop_front() {
-        if let Some(signer) = signer_made(&said.statement, &spanner) {
+        if let Some(signer) = signer_made(&said.statement, &said.act, &spanner) {
             signers.insert(signer);
             open.extend(by.remove(&signer).into_iter().flatten());
         }

@@ -29,7 +29,7 @@ use serde_json::Value;
 use vigo_base::{Hash, PublicKey, SpannerId};
 use vigo_content::config::{ConfigView, Epoch, Published, RouteTable};
 use vigo_crdt::{BadStatement, Space, Statement};
-use vigo_spanner::act::{Amend, read_statement};
+use vigo_spanner::act::{Amend, BadAct, read_statement};
 use vigo_spanner::admissions::Said;
 use vigo_spanner::{Act, ActKind, Admissions, Authority, Pattern, Right};
 use vigo_stacks::plan::Plan;
@@ -118,11 +118,13 @@ fn is_whole(from: impl Iterator<Item = Hash>, behind: impl Fn(&Hash) -> Option<V
 
 /// Whom a statement of `admissions` makes a signer, whether it counts or not: the key that it admits, and who signed
 /// the genesis.
-pub fn signer_made(statement: &Statement, spanner: &SpannerId) -> Option<PublicKey> {
-    if statement.id() == spanner.0 {
-        return Some(statement.signer());
-    }
-    match Act::decode(statement.kind(), statement.payload()) {
+pub fn signer_made(
+    statement: &Statement,
+    act: &Result<Act, BadAct>,
+    spanner: &SpannerId,
+) -> Option<PublicKey> {
+    match act {
+        _ if statement.id() == spanner.0 => Some(statement.signer()),
         Ok(Act::Admit(admit)) => Some(admit.key),
         _ => None,
     }
@@ -274,7 +276,7 @@ impl Warrants {
         match config {
             true => drop(self.config.insert(id, Arc::new(statement))),
             false => {
-                self.signers.extend(signer_made(&statement, &self.anchor.spanner));
+                self.signers.extend(signer_made(&statement, &act, &self.anchor.spanner));
                 self.admissions.insert_statement(statement);
             }
         }
