@@ -202,9 +202,11 @@ impl Scenario {
     /// has not heard that the other is, may do among themselves what they like.
     fn check_links(&mut self) -> Result<(), Broken> {
         let mut bad = None;
+        // A copy of a machine is out with it.
+        let keys: BTreeSet<_> = self.revoked.iter().map(|ix| self.fleet.key(*ix)).collect();
         for (a, b) in self.fleet.mesh.pairs() {
             self.fleet.reach("a link was looked at");
-            let out = [a, b].map(|ix| self.revoked.contains(&ix));
+            let out = [a, b].map(|ix| keys.contains(&self.fleet.key(ix)));
             if out == [true, true] {
                 continue;
             }
