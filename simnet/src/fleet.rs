@@ -19,6 +19,7 @@ use crate::lan::Lans;
 use crate::machine::{Machine, Power};
 use crate::mesh::Mesh;
 use crate::meter::Meter;
+use crate::names::Lazy;
 use crate::net::{Links, NOTICE, Net};
 use crate::transfer::Ask;
 use crate::world::World;
@@ -52,6 +53,17 @@ pub(crate) enum Event {
         from: Ix,
         /// The message.
         bytes: Arc<[u8]>,
+    },
+    /// A message's name is dealt with, if it is still the same life of the machine.
+    Lazy {
+        /// Which machine.
+        ix: Ix,
+        /// Which life of it.
+        life: u64,
+        /// Which message.
+        name: Hash,
+        /// What happens.
+        what: Lazy,
     },
 }
 
@@ -301,6 +313,11 @@ impl Fleet {
             Event::Gossip { to, life, from, bytes } => {
                 let same = self.machines[to].life == life;
                 self.gossip_comes(to, from, same, bytes);
+            }
+            Event::Lazy { ix, life, name, what } => {
+                if self.machines[ix].life == life {
+                    self.lazy(ix, name, what);
+                }
             }
             Event::Notice => {
                 self.gossip_notices();

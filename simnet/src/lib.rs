@@ -29,6 +29,7 @@ mod mesh;
 mod meter;
 mod mixed;
 mod model;
+mod names;
 mod net;
 mod operator;
 pub mod report;

@@ -1,8 +1,9 @@
 //! The gossip plane of the virtual network: links, a mesh that forwards what was accepted, loss and copies.
 //!
 //! It models what a node sees of gossipsub: who publishes sends to every link, who accepts a message forwards it to
-//! at most [`MESH`] others, nobody gets one message twice, queues are bounded, and some of it is lost on the way:
-//! there is no repair here, so that reconciliation has to. Heartbeats, grafting and scores are not modelled.
+//! at most [`MESH`] others, nobody gets one message twice, queues are bounded, and some of it is lost on the way: what
+//! links beyond those [`MESH`] are told by name and ask for ([`crate::names`]), and the rest is left to
+//! reconciliation. Grafting and scores are not modelled.
 //!
 //! Invariants: a message goes beyond a machine only by that machine's [`Verdict::Accept`]; nobody gossips a record
 //! of its own disk that is not durable.
@@ -17,6 +18,7 @@ use vigo_node::swarm::gossip::{LinkId, MessageId, Opened, Verdict, open};
 
 use crate::fleet::Event;
 use crate::machine::Power;
+use crate::names::Names;
 use crate::net::{NOTICE, Net};
 use crate::{Fleet, Ix};
 
@@ -44,6 +46,7 @@ pub(crate) struct Mesh {
     waiting: BTreeMap<(Ix, MessageId), Waiting>,
     under_way: BTreeMap<(Ix, Ix), usize>,
     refused: BTreeMap<(Ix, PublicKey), Time>,
+    pub names: Names,
 }
 
 impl Mesh {
@@ -77,6 +80,11 @@ impl Mesh {
             seen.remove(&old);
         }
         true
+    }
+
+    /// Whether a machine remembers a message.
+    pub fn has_seen(&self, ix: Ix, name: &Hash) -> bool {
+        self.seen.get(&ix).is_some_and(|(seen, _)| seen.contains(name))
     }
 
     /// The pairs of machines that are linked.
@@ -155,6 +163,7 @@ impl Fleet {
         self.mesh.seen.remove(&ix);
         self.mesh.waiting.retain(|(at, _), _| *at != ix);
         self.mesh.refused.retain(|(at, _), _| *at != ix);
+        self.mesh.names.forget(ix);
     }
 
     /// Links over what is cut in either direction end.
@@ -179,9 +188,17 @@ impl Fleet {
             assert!(durable, "{} gossips {id:?} before it is durable", machine.name);
             self.reach("durable before it was gossiped");
         }
-        if self.mesh.is_new(ix, Hash::of(bytes)) {
-            for peer in self.mesh.neighbours(ix) {
-                self.gossip_send(ix, peer, bytes);
+        let name = Hash::of(bytes);
+        if self.mesh.is_new(ix, name) {
+            let mut peers: Vec<Ix> = self.mesh.neighbours(ix).into_iter().collect();
+            for peer in &peers {
+                self.gossip_send(ix, *peer, bytes);
+            }
+            // All were sent it; those who would not be in the mesh are told of it as well.
+            if peers.len() > MESH {
+                self.dice.shuffle(&mut peers);
+                let outside = peers.split_off(MESH);
+                self.keep_named(ix, name, bytes, outside);
             }
         }
     }
@@ -196,19 +213,25 @@ impl Fleet {
                 let mut others: Vec<Ix> =
                     self.mesh.neighbours(ix).into_iter().filter(|p| *p != from).collect();
                 self.dice.shuffle(&mut others);
-                others.iter().take(MESH).for_each(|peer| self.gossip_send(ix, *peer, &bytes));
+                let outside = others.split_off(others.len().min(MESH));
+                others.iter().for_each(|peer| self.gossip_send(ix, *peer, &bytes));
+                self.keep_named(ix, Hash::of(&bytes), &bytes, outside);
             }
         }
     }
 
-    fn gossip_send(&mut self, ix: Ix, peer: Ix, bytes: &Arc<[u8]>) {
+    /// Whether what is gossiped now from one machine to another does not arrive.
+    pub(crate) fn gossip_loses(&mut self, ix: Ix, peer: Ix) -> bool {
+        let loss = self.net.links.gossip_loss;
+        self.machines[ix].withholds || !self.net.reaches(ix, peer) || (loss > 0 && self.dice.one_in(loss))
+    }
+
+    pub(crate) fn gossip_send(&mut self, ix: Ix, peer: Ix, bytes: &Arc<[u8]>) {
         let queue = self.mesh.under_way.entry((ix, peer)).or_default();
         if *queue >= QUEUE {
             return self.reach("gossip overflow");
         }
-        let loss = self.net.links.gossip_loss;
-        if self.machines[ix].withholds || !self.net.reaches(ix, peer) || (loss > 0 && self.dice.one_in(loss))
-        {
+        if self.gossip_loses(ix, peer) {
             return self.reach("gossip lost");
         }
         let twice = self.net.links.duplicates;
@@ -236,6 +259,7 @@ impl Fleet {
         if !self.mesh.is_new(to, name) {
             return self.reach("gossip came twice");
         }
+        self.mesh.names.came(to, name);
         self.mesh.next += 1;
         let message = MessageId(self.mesh.next);
         self.mesh.waiting.insert((to, message), Waiting { from, bytes: bytes.clone() });

@@ -296,6 +296,13 @@ impl Meter {
         }
     }
 
+    /// So many bytes of a message's name are gossiped.
+    pub fn named(&mut self, bytes: usize) {
+        if self.on {
+            self.figures.bytes.gossip += bytes as u64;
+        }
+    }
+
     /// A part of a blob comes to a machine.
     pub fn bulk(&mut self, bytes: usize) {
         if self.on {

@@ -85,6 +85,7 @@ fn a_hundred_full_nodes_hold_the_same_and_run_the_head() {
     let rest = reached(&outcome, "bytes at rest") / 100 / reached(&outcome, "seconds at rest");
     assert!(rest < 400, "{rest} B/s for each node at rest");
     assert_eq!(reached(&outcome, "crashed"), 10);
+    assert!(reached(&outcome, "asked for by name") > 0, "{:?}", outcome.reached);
 }
 
 /// What a fleet of many bolts pays for a run of everybody, in frames with records for each node.
