@@ -9,6 +9,7 @@
 
 mod blocks;
 mod each;
+mod format;
 mod rewrite;
 #[cfg(test)]
 mod tests;
@@ -153,6 +154,14 @@ fn guarded(position: Arc<AtomicUsize>, missing: Missing) -> Template {
         .func(rewrite::PRINTED, move |args| match args {
             [name, value] => printable(name, value, missing),
             _ => Err(GoError::Exec("nothing to print".into())),
+        })
+        .func(rewrite::FORMAT, |args| match args {
+            [GoValue::String(format)] => {
+                format::check(format).map_err(GoError::Exec)?;
+                Ok(GoValue::String(format.clone()))
+            }
+            [other] => Ok(other.clone()),
+            _ => Err(GoError::Exec("printf needs a format".into())),
         })
 }
 

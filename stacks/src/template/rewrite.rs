@@ -17,6 +17,8 @@ use super::{TemplateError, line_column};
 pub(super) const AT: &str = "\u{1}at";
 /// Refuses what must not be printed.
 pub(super) const PRINTED: &str = "\u{1}printed";
+/// Refuses a format that asks for too many digits.
+pub(super) const FORMAT: &str = "\u{1}format";
 
 /// The functions of the language.
 const FUNCTIONS: [&str; 22] = [
@@ -275,12 +277,22 @@ fn watched_action(action: ActionNode) -> ActionNode {
 fn watched_pipe(pipe: PipeNode) -> PipeNode {
     let mut commands = Vec::with_capacity(pipe.commands.len());
     for command in pipe.commands {
-        let prints =
-            matches!(command.args.first(), Some(Expr::Identifier(_, f)) if PRINTERS.contains(&f.as_str()));
+        let function = match command.args.first() {
+            Some(Expr::Identifier(_, name)) => name.clone(),
+            _ => SmolStr::default(),
+        };
+        let prints = PRINTERS.contains(&function.as_str());
         if prints && !commands.is_empty() {
             commands.push(guard(command.pos, "the value"));
         }
-        let args = command.args.into_iter().map(|arg| watched_argument(arg, prints)).collect();
+        let mut args: Vec<Expr> = command.args.into_iter().map(|arg| watched_argument(arg, prints)).collect();
+        // A format that comes by pipe has nothing to print.
+        if function == "printf" && args.len() > 1 {
+            let format = args.remove(1);
+            let pos = format.pos();
+            let name = CommandNode { pos, args: vec![Expr::Identifier(pos, FORMAT.into())] };
+            args.insert(1, piped(format, name));
+        }
         commands.push(CommandNode { pos: command.pos, args });
     }
     PipeNode { commands, ..pipe }
@@ -298,10 +310,15 @@ fn watched_argument(arg: Expr, printed: bool) -> Expr {
     if !printed || !value {
         return arg;
     }
+    let guard = guard(arg.pos(), &name);
+    piped(arg, guard)
+}
+
+/// `(arg | command)`.
+fn piped(arg: Expr, command: CommandNode) -> Expr {
     let pos = arg.pos();
     let first = CommandNode { pos, args: vec![arg] };
-    let pipe = PipeNode { pos, decl: Vec::new(), commands: vec![first, guard(pos, &name)], is_assign: false };
-    Expr::Pipe(pos, pipe)
+    Expr::Pipe(pos, PipeNode { pos, decl: Vec::new(), commands: vec![first, command], is_assign: false })
 }
 
 fn guard(pos: Pos, name: &str) -> CommandNode {

@@ -51,6 +51,21 @@ fn go_templates_render() {
 }
 
 #[test]
+fn a_format_that_asks_for_too_much_is_refused_wherever_it_comes_from() {
+    for text in [
+        "{{ printf \"%.65535e\" 1.5 }}",
+        "{{ $f := \"%.65535e\" }}{{ printf $f 1.5 }}",
+        "{{ 1.5 | printf (print \"%.655\" \"35e\") }}",
+        "{{ if (printf \"%.65535e\" 1.5) }}x{{ end }}",
+    ] {
+        let refused = rendered(text).expect_err(text);
+        assert!(refused.message.contains("a precision of 65535, at most 1000"), "{text}: {refused}");
+    }
+    assert_eq!(rendered("{{ \"%.65535e\" | printf }}").as_deref(), Ok("%!e(MISSING)"));
+    assert_eq!(rendered("{{ 1.5 | printf \"%.3f\" }}").as_deref(), Ok("1.500"));
+}
+
+#[test]
 fn a_missing_key_is_falsy_in_a_condition() {
     let check = |text: &str, expect: &str| assert_eq!(rendered(text).as_deref(), Ok(expect), "{text}");
     check("{{ if .Vars.nope }}yes{{ else }}no{{ end }}", "no");
