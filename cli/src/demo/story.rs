@@ -166,7 +166,11 @@ impl<'a> Story<'a> {
 
     fn first_publishes(&mut self) -> Result<(), Failure> {
         let all: Vec<usize> = (0..NAMES.len()).collect();
-        self.screen.line("you publish stacks/ through bolt1");
+        let files = example::FILES.len();
+        self.screen.line(&format!(
+            "stacks/ has three customers in {files} files: these machines are the harbor's, the clinic and the orchard have none here"
+        ));
+        self.screen.line("you publish it through bolt1");
         self.publish(BOLT, "the first", "Welcome", &all)?;
         self.screen.line("you change the greeting, and publish again");
         example::greet(&self.stacks(), "Welcome back")?;

@@ -18,6 +18,7 @@ mod retraction;
 mod rules;
 mod secrets;
 mod stories;
+mod whole_tree;
 
 use vigo_stacks::{Compiled, Diagnostic, SourceTree, compile};
 
