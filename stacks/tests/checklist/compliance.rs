@@ -10,7 +10,7 @@ const TILL: &str = "counter2.orchard.example";
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    [tags(), files()].into_iter().flatten().collect()
+    [tags(), catalogues(), files(), waivers()].into_iter().flatten().collect()
 }
 
 fn tags() -> Vec<Row> {
@@ -50,6 +50,11 @@ fn tags() -> Vec<Row> {
             "tests::the_catalogues_of_compliance_are_shown",
             edit(SSHD, "[cis-ubuntu-access]", "[cis-ubuntu-acces]").says("compliance-tag-unknown"),
         ),
+    ]
+}
+
+fn catalogues() -> Vec<Row> {
+    vec![
         row(
             "B17",
             "an unknown tag is refused and claims nothing",
@@ -137,6 +142,11 @@ fn files() -> Vec<Row> {
                 .on(BED)
                 .turns("waived hipaa 164.312(a)(2)(iii)", ""),
         ),
+    ]
+}
+
+fn waivers() -> Vec<Row> {
+    vec![
         row(
             "B29",
             "what is waived is shown as that and never hidden",

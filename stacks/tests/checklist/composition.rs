@@ -5,7 +5,7 @@ use super::{Row, row};
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    [files(), inheritance()].into_iter().flatten().collect()
+    [files(), places(), inheritance(), layouts()].into_iter().flatten().collect()
 }
 
 fn files() -> Vec<Row> {
@@ -53,6 +53,11 @@ fn files() -> Vec<Row> {
             "stacks::resources",
             edit("configcrates/base.vgo", "templates/motd.tmpl", "templates/mtd.tmpl").says("source-missing"),
         ),
+    ]
+}
+
+fn places() -> Vec<Row> {
+    vec![
         row("E8", "tasks lie in tasks/", "stacks::places", add("tasks/a.vgo", "name: x\n").says("kept-only"))
             .later("a task is run by a later issue; here it is kept, published, and its name checked"),
         row(
@@ -137,6 +142,11 @@ fn inheritance() -> Vec<Row> {
             "stacks::environments",
             edit("environments.vgo", "env:", "envs:").says("key-unknown"),
         ),
+    ]
+}
+
+fn layouts() -> Vec<Row> {
+    vec![
         row(
             "E18",
             "a match block declares its environment",

@@ -21,7 +21,7 @@ const WEB: &str = "configcrates/web.vgo";
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    [crates(), roles(), hosts(), usercrates()].into_iter().flatten().collect()
+    [crates(), roles(), hosts(), mentions(), states(), usercrates()].into_iter().flatten().collect()
 }
 
 fn crates() -> Vec<Row> {
@@ -146,6 +146,11 @@ fn hosts() -> Vec<Row> {
             )
             .says("inline-configcrates"),
         ),
+    ]
+}
+
+fn mentions() -> Vec<Row> {
+    vec![
         row(
             "F21",
             "the carriers come in a fixed order",
@@ -178,6 +183,11 @@ fn hosts() -> Vec<Row> {
                 .on(MAIL)
                 .turns("step 0 file watch/level", "step 0 sysctl machine-room/forwarding off"),
         ),
+    ]
+}
+
+fn states() -> Vec<Row> {
+    vec![
         row(
             "F34",
             "a mention may take its configcrate back",

@@ -19,7 +19,10 @@ fn two(one: &str, more: &str) -> String {
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    [common(), lists(), branches(), reversal(), tables(), text()].into_iter().flatten().collect()
+    [common(), triggers(), lists(), instances(), branches(), reversal(), reverts(), tables(), text()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn common() -> Vec<Row> {
@@ -63,6 +66,11 @@ fn common() -> Vec<Row> {
             configcrate(&two("", ", before: [one]"), ", before: [one]", "")
                 .turns("step 0 exec a/two", "step 0 exec a/one"),
         ),
+    ]
+}
+
+fn triggers() -> Vec<Row> {
+    vec![
         row(
             "G7",
             "a change triggers resources and configcrates",
@@ -106,7 +114,6 @@ fn common() -> Vec<Row> {
 
 fn lists() -> Vec<Row> {
     let copies = "name: a\nvars: {xs: [one, two]}\nresources:\n  - {name: \"{{ .Item }}\", type: directory, foreach: xs, target_path: \"/{{ .Item }}\"}\n";
-    let nested = "name: a\nvars: {xs: [one], x: 1}\nresources:\n  - {name: \"{{ .Item }}\", type: directory, foreach: xs, target_path: \"/{{ .Item }}\"}\n";
     vec![
         row(
             "G12",
@@ -147,6 +154,12 @@ fn lists() -> Vec<Row> {
                 "vhost[pier.harbor.example]/conf[pier.harbor.example]",
             ),
         ),
+    ]
+}
+
+fn instances() -> Vec<Row> {
+    let nested = "name: a\nvars: {xs: [one], x: 1}\nresources:\n  - {name: \"{{ .Item }}\", type: directory, foreach: xs, target_path: \"/{{ .Item }}\"}\n";
+    vec![
         row(
             "G17",
             "a key is there, and there once",
@@ -243,6 +256,11 @@ fn reversal() -> Vec<Row> {
             .says("revert-command"),
         )
         .later(RUNS),
+    ]
+}
+
+fn reverts() -> Vec<Row> {
+    vec![
         row(
             "G29",
             "what was reverted rests, and is armed again by a normal run",
