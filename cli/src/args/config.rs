@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::KeyArgs;
+use super::offered::Offered;
 use super::vigocli::StacksDir;
 
 /// `vigocli config lint`.
@@ -137,7 +138,7 @@ pub enum Examples {
     )]
     Copy {
         /// Its name
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", value_parser = Offered(crate::fleet::examples::names), hide_possible_values = true)]
         name: String,
         /// Copy its retraction too, as NAME-retract.vgo
         #[arg(long)]

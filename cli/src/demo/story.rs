@@ -168,7 +168,7 @@ impl<'a> Story<'a> {
         let all: Vec<usize> = (0..NAMES.len()).collect();
         let files = example::FILES.len();
         self.screen.line(&format!(
-            "stacks/ has three customers in {files} files: these machines are the harbor's, the clinic and the orchard have none here"
+            "stacks/ has three customers in {files} files: the harbor's machines run here, those of the clinic and the orchard do not"
         ));
         self.screen.line("you publish it through bolt1");
         self.publish(BOLT, "the first", "Welcome", &all)?;

@@ -37,6 +37,11 @@ fn stem(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path).trim_end_matches(".vgo.example")
 }
 
+/// The names of all, for completion.
+pub fn names() -> Vec<String> {
+    ALL.iter().map(|(path, _)| stem(path).to_owned()).collect()
+}
+
 fn about(text: &str) -> &str {
     text.lines().next().unwrap_or("").trim_start_matches("# ")
 }

@@ -5,6 +5,7 @@
 mod claims;
 mod composed_refusals;
 mod composition;
+mod controls;
 mod documents;
 mod editor;
 mod examples;
