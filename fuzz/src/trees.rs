@@ -75,7 +75,9 @@ pub fn pieced(feed: &mut Feed<'_>) -> SourceTree {
                 253 => drop(body.pop()),
                 at => {
                     let piece = pieces[usize::from(at) % pieces.len()];
-                    body.push_str(&piece.trim_end_matches('\n').replace("\\n", "\n"));
+                    body.push_str(
+                        &piece.trim_end_matches('\n').replace("\\n", "\n").replace("\\bom", "\u{feff}"),
+                    );
                 }
             }
         }

@@ -49,7 +49,7 @@ resources: [{name: gone, type: package, package: telnetd}]
 name: other
 depends_on: [nobody, base]
 resources:
-  - {name: a, type: exec, command: x, notify: [conf, \"watch/w\", nothing]}
+  - {name: all, type: exec, command: x, notify: [conf, \"watch/w\", nothing]}
   - {name: \"{{ .Item }}\", type: exec, foreach: dns, command: \"{{ .Item }}\"}
 === configcrates/site.vgo
 name: site
