@@ -151,6 +151,11 @@ fn completions_are_shell_and_hide_what_is_hidden() {
             }
         }
     }
+    // Names that the program carries are offered: tags of both catalogues, rules, examples.
+    let script = room.vigo("completions bash --program vigocli").good();
+    for name in ["time-sync", "cis-ubuntu-access", "secret-in-clear", "unattended-upgrades"] {
+        assert!(script.contains(name), "{name} is not offered");
+    }
     let script = room.vigo("completions bash").good();
     room.write("vigo.bash", &script);
     let checked = std::process::Command::new("bash").arg("-n").arg(room.path("vigo.bash")).status().unwrap();

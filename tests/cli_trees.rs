@@ -63,16 +63,16 @@ fn apply_says_what_it_cannot_do() {
 #[test]
 fn trace_and_tree_of_the_demo() {
     let room = Room::new();
-    let stacks = repository("cli/demo/stacks");
+    let stacks = repository("stacks-examples/tree");
     let stacks = stacks.display();
     let mut out = room.cli(&format!("config tree --stacks {stacks}")).good();
-    out += &room.cli(&format!("config tree office --stacks {stacks}")).good();
+    out += &room.cli(&format!("config tree harbor --stacks {stacks}")).good();
     out += &room.cli(&format!("config trace web1 --stacks {stacks}")).good();
     insta::assert_snapshot!(out);
     let traced = room.cli(&format!("config trace db7 --json --stacks {stacks}")).json();
-    assert_eq!(traced["matched"]["pattern"], "db*");
+    assert_eq!(traced["matched"]["pattern"], "db?");
     let tree = room.cli(&format!("config tree --json --stacks {stacks}")).json();
-    assert_eq!(tree["directories"][0]["name"], "office");
+    assert_eq!(tree["directories"][0]["name"], "clinic");
 }
 
 /// B16, B18, B19: the catalogues are listed and shown, for people and as data, and a slip is answered.
@@ -145,7 +145,7 @@ fn a_strangers_mistakes_in_a_tree() {
 #[test]
 fn no_match_for_a_host() {
     let room = Room::new();
-    let stacks = repository("cli/demo/stacks");
+    let stacks = repository("stacks-examples/tree");
     let ran = room.cli(&format!("config trace mail1 --stacks {}", stacks.display()));
     assert_eq!(ran.out, "host mail1\n  no match block matches it: nothing applies\n");
     assert_eq!(
@@ -183,10 +183,10 @@ fn diagnostics_are_one_json_object_a_line() {
 #[test]
 fn a_tree_is_checked_without_a_node() {
     let room = Room::new();
-    let stacks = repository("cli/demo/stacks");
+    let stacks = repository("stacks-examples/tree");
     let said =
         room.cli(&format!("config publish --dry-run --stacks {} --socket nowhere", stacks.display())).good();
-    assert!(said.starts_with("the tree is right: 3 policies for 3 match blocks."), "{said}");
+    assert!(said.starts_with("the tree is right: 8 policies for 8 match blocks."), "{said}");
 }
 
 #[test]

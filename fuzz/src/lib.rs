@@ -22,6 +22,7 @@ pub mod host;
 pub mod kept;
 pub mod smith;
 mod targets;
+pub mod trees;
 pub mod world;
 
 pub use targets::TARGETS;

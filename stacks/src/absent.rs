@@ -10,6 +10,7 @@ use crate::parsed::{Condition, Configcrate, Resource};
 use crate::rules;
 use crate::schema::Reversal;
 use crate::setting::Setting;
+use crate::when::Expr;
 
 /// Reports every resource of a configcrate that `state: absent` at `site` could not take back (F36, F37).
 pub(crate) fn refusals(found: &Configcrate, site: &Site, sink: &mut Vec<Diagnostic>) {
@@ -47,6 +48,14 @@ pub(crate) fn retracted(found: &Configcrate) -> Configcrate {
     let mut resources: Vec<Resource> = Vec::with_capacity(found.resources.len());
     for resource in found.resources.iter().rev() {
         let mut back = resource.clone();
+        if let Some(site) = handles(resource) {
+            back.when = Some(Condition { value: Expr::Literal(false), site: site.clone() });
+            back.notify.clear();
+            back.subscribes.clear();
+            back.watch_secret.clear();
+            resources.push(back);
+            continue;
+        }
         match resource.kind.reversal {
             Reversal::State(state, beside) => {
                 let mut taken = vec![("state".to_string(), Setting::Fixed(Value::from(state)))];
@@ -71,6 +80,18 @@ pub(crate) fn retracted(found: &Configcrate) -> Configcrate {
         resources.push(back);
     }
     Configcrate { resources, ..found.clone() }
+}
+
+/// Where the condition of a service stands that is only restarted or reloaded when something changes: the configcrate
+/// does not run the service, so that to take it back must not stop it.
+fn handles(resource: &Resource) -> Option<&Site> {
+    let when = resource.when.as_ref()?;
+    let state = match resource.attributes.get("state") {
+        Some(Setting::Fixed(state)) => state.as_str(),
+        _ => None,
+    };
+    let handles = resource.kind.name == "service" && matches!(state, Some("restarted" | "reloaded"));
+    (handles && when.value.clone().without_changed().0).then_some(&when.site)
 }
 
 /// A condition without the word `changed`: what is retracted waits for no trigger.

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::compose::{Composed, Composition};
-use crate::diagnostic::{Diagnostic, Site};
+use crate::diagnostic::{Diagnostic, Site, any_error};
 use crate::expand::{Expansion, Instance, is_open};
 use crate::order::Graph;
 use crate::parsed::{Configcrate, Resource};
@@ -31,16 +31,28 @@ pub(crate) struct Subject<'a> {
     pub pattern: Option<&'a str>,
 }
 
-/// Assembles a policy; `None` if it has mistakes, all of which are reported.
-pub(crate) fn assemble(subject: &Subject<'_>, sink: &mut Vec<Diagnostic>) -> Option<Policy> {
-    let errors = sink.iter().filter(|d| d.is_error()).count();
-    let mut assembler = Assembler::new(subject, sink)?;
+/// What assembling came to.
+#[derive(Debug, Default)]
+pub(crate) struct Assembled {
+    /// The policy; none if it has mistakes, or was not wanted.
+    pub policy: Option<Policy>,
+    /// Every mistake.
+    pub said: Vec<Diagnostic>,
+    /// Of a configcrate on its own: mistakes of its copies, which count where no policy showed them already.
+    pub doubted: Vec<Diagnostic>,
+}
+
+/// Assembles a policy; a configcrate on its own is only checked.
+pub(crate) fn assemble(subject: &Subject<'_>) -> Assembled {
+    let mut made = Assembled::default();
+    let Some(mut assembler) = Assembler::new(subject, &mut made.said, &mut made.doubted) else { return made };
     assembler.check_names();
     assembler.edges();
     assembler.check_triggers();
-    let order = assembler.order();
-    let failed = assembler.sink.iter().filter(|d| d.is_error()).count() > errors;
-    order.filter(|_| !failed).map(|order| assembler.policy(&order))
+    let order = assembler.order().filter(|_| subject.pattern.is_some());
+    let order = order.filter(|_| !any_error(assembler.sink));
+    made.policy = order.map(|order| assembler.policy(&order));
+    made
 }
 
 /// A configcrate of the policy, or an instance of one.
@@ -84,7 +96,11 @@ struct Assembler<'a, 'b> {
 }
 
 impl<'a, 'b> Assembler<'a, 'b> {
-    fn new(subject: &'a Subject<'a>, sink: &'b mut Vec<Diagnostic>) -> Option<Assembler<'a, 'b>> {
+    fn new(
+        subject: &'a Subject<'a>,
+        sink: &'b mut Vec<Diagnostic>,
+        doubted: &mut Vec<Diagnostic>,
+    ) -> Option<Assembler<'a, 'b>> {
         let mut this = Assembler {
             subject,
             sink,
@@ -106,11 +122,13 @@ impl<'a, 'b> Assembler<'a, 'b> {
             let of_pattern = this.of_pattern();
             let judged = subject.pattern.is_some();
             let mut expansion = Expansion {
-                tree: subject.library.tree,
-                sink: &mut *this.sink,
+                templates: subject.library.templates,
+                sink: if judged { &mut *this.sink } else { &mut *doubted },
                 of_pattern,
                 judged,
                 bytes,
+                room: STEPS_MAX.saturating_sub(this.steps.len()) + 1,
+                looks: 0,
                 faults: 0,
             };
             let instances = expansion.instances(configcrate, composed.foreach(), &vars);
@@ -121,9 +139,7 @@ impl<'a, 'b> Assembler<'a, 'b> {
             }
             if this.steps.len() > STEPS_MAX {
                 let site = &configcrate.name.site;
-                let message =
-                    format!("a policy has {} resources, at most {STEPS_MAX} are allowed", this.steps.len());
-                let message = format!("{message}{}", this.of_pattern());
+                let message = format!("a policy has more than {STEPS_MAX} resources{}", this.of_pattern());
                 let help = "split the match block, or shorten the lists of `foreach:`";
                 this.sink.push(Diagnostic::error(rules::POLICY_SIZE, site, message).help(help));
                 return None;

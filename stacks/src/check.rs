@@ -3,6 +3,8 @@
 //!
 //! Everything is checked, assigned to a host or not, and each mistake is reported where it stands.
 
+use std::sync::Arc;
+
 use vigo_base::target::glob_matches;
 
 use crate::absent;
@@ -183,7 +185,7 @@ impl Checker<'_> {
 }
 
 /// Warns about match blocks that are never used, and about files that compete for hosts.
-fn reachable(blocks: &[MatchBlock], sink: &mut Vec<Diagnostic>) {
+fn reachable(blocks: &[Arc<MatchBlock>], sink: &mut Vec<Diagnostic>) {
     if blocks.len() > PAIRS_MAX {
         return;
     }

@@ -207,7 +207,7 @@ impl<'a> Inherited<'a> {
     fn of(parsed: &'a Parsed, block: &MatchBlock) -> Inherited<'a> {
         let commons = chain(&block.dir).into_iter().enumerate().filter_map(|(depth, dir)| {
             let common = parsed.commons.get(dir)?;
-            Some((Carrier { by: common.path.to_string(), rank: Rank::Common(depth) }, common))
+            Some((Carrier { by: common.path.to_string(), rank: Rank::Common(depth) }, &**common))
         });
         let environments = environments(parsed, block).map(|(depth, found)| {
             let by = format!("{} ({})", found.path, found.name.value);
@@ -410,7 +410,7 @@ fn review_environment(parsed: &Parsed, block: &MatchBlock, sink: &mut Vec<Diagno
     let readable = !parsed.lost.contains("environments");
     if environments(parsed, block).next().is_none() && readable {
         let known = ancestors(&block.dir).into_iter().filter_map(|dir| parsed.environments.get(dir));
-        let known: Vec<&str> = known.flat_map(BTreeMap::keys).map(String::as_str).collect();
+        let known: Vec<&str> = known.flat_map(|of_file| of_file.keys()).map(String::as_str).collect();
         let message = format!("no environments.vgo that applies here gives {} anything", name.value);
         let help = "declare it under `env:` of an environments.vgo in this directory or above";
         let diagnostic = Diagnostic::warning(rules::ENVIRONMENT_UNKNOWN, &name.site, message);

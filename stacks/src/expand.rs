@@ -15,7 +15,7 @@ use crate::read::{misshapen, name_fault, sound};
 use crate::rules;
 use crate::schema::{Attribute, Kind};
 use crate::setting::{Branches, Setting};
-use crate::source::SourceTree;
+use crate::source::Templates;
 use crate::template::{self, Gap};
 use crate::when;
 
@@ -25,6 +25,10 @@ pub(crate) const ELEMENTS_MAX: usize = 5_000;
 const COPIES_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of the key of an instance.
 const KEY_BYTES: usize = 64;
+/// Mistakes of one configcrate's copies that are told.
+const FAULTS_MAX: usize = 20_000;
+/// Resources that are looked at for the copies of one configcrate, whatever comes of them.
+const LOOKS_MAX: usize = 60_000;
 
 /// A configcrate in a policy: itself, or one of its instances.
 pub(crate) struct Instance<'a> {
@@ -39,13 +43,17 @@ pub(crate) struct Instance<'a> {
 
 /// What expansion needs to know, and how much of its bounds is left.
 pub(crate) struct Expansion<'a, 's> {
-    pub tree: &'a SourceTree,
+    pub templates: &'a Templates<'a>,
     pub sink: &'s mut Vec<Diagnostic>,
     /// ` (for hosts of …)`, or nothing.
     pub of_pattern: String,
     /// Whether variables are known: not for a configcrate that is checked on its own.
     pub judged: bool,
     pub bytes: usize,
+    /// Resources that there is room for in the policy; one more than that shows that it is too large.
+    pub room: usize,
+    /// Resources that were looked at.
+    pub looks: usize,
     /// Mistakes so far.
     pub faults: usize,
 }
@@ -90,14 +98,13 @@ fn find_text<T>(value: &Value, see: &mut dyn FnMut(&str) -> Option<T>) -> Option
 ///
 /// # Errors
 /// What is wrong, and how to put it right.
-pub(crate) fn source<'t>(tree: &'t SourceTree, path: &str) -> Result<&'t str, (String, String)> {
+pub(crate) fn source<'t>(templates: &Templates<'t>, path: &str) -> Result<&'t str, (String, String)> {
     if !path.starts_with("templates/") {
         let help = format!("write templates/{}", path.trim_start_matches(['.', '/']));
         return Err(("a source lies under templates/".into(), help));
     }
-    let Some(bytes) = tree.get(path) else {
-        let known: Vec<&str> = tree.iter().map(|(p, _)| p).filter(|p| p.starts_with("templates/")).collect();
-        let help = match nearest(path, known.iter().copied()) {
+    let Some(bytes) = templates.get(path) else {
+        let help = match nearest(path, templates.list()) {
             Some(near) => format!("did you mean {near}?"),
             None => "put the file there".into(),
         };
@@ -142,14 +149,10 @@ impl<'a> Expansion<'a, '_> {
         self.report(Diagnostic::error(rule, site, message).help(help));
     }
 
-    /// Reports a mistake; one that a policy has shown already is not shown again for the configcrate on its own.
+    /// Reports a mistake, as often as it can be of use.
     fn report(&mut self, diagnostic: Diagnostic) {
         self.faults += 1;
-        let known = |d: &Diagnostic| {
-            (d.rule, &d.path, d.line, d.column)
-                == (diagnostic.rule, &diagnostic.path, diagnostic.line, diagnostic.column)
-        };
-        if self.judged || !self.sink.iter().any(known) {
+        if self.faults <= FAULTS_MAX {
             self.sink.push(diagnostic);
         }
     }
@@ -176,6 +179,9 @@ impl<'a> Expansion<'a, '_> {
                 let help = "every instance has a key of its own: take one out, or another field for `key:`";
                 self.error(rules::FOREACH_KEY, &foreach.list.site, message, help);
                 continue;
+            }
+            if self.is_full(&foreach.list.site) {
+                break;
             }
             let suffix = format!("[{key}]");
             let resources = self.resources(configcrate, Some(element), vars);
@@ -275,11 +281,17 @@ impl<'a> Expansion<'a, '_> {
         let mut all: Vec<(Cow<'a, Resource>, &'a str)> = Vec::new();
         let mut taken: BTreeSet<String> = BTreeSet::new();
         for resource in &configcrate.resources {
+            if self.is_full(&resource.name.site) {
+                break;
+            }
+            self.looks += 1;
             let own = resource.name.value.as_str();
             let made = match (&resource.foreach, outer) {
                 (Some(list), _) => {
                     let elements = self.elements(list, vars).unwrap_or_default();
-                    let copies = elements.iter().filter_map(|element| {
+                    let left = self.room.min(LOOKS_MAX.saturating_sub(self.looks) + 1);
+                    let copies = elements.iter().take(left).filter_map(|element| {
+                        self.looks += 1;
                         let items: Vec<&Value> = std::iter::once(element).chain(outer).collect();
                         self.copy(resource, &items, vars)
                     });
@@ -294,6 +306,7 @@ impl<'a> Expansion<'a, '_> {
                 (None, None) => vec![Cow::Borrowed(resource)],
             };
             for made in made {
+                self.room = self.room.saturating_sub(1);
                 if taken.insert(made.name.value.clone()) {
                     all.push((made, own));
                     continue;
@@ -359,6 +372,16 @@ impl<'a> Expansion<'a, '_> {
             }
         }
         (self.faults == before && self.within_bounds(&copy)).then_some(copy)
+    }
+
+    /// Whether no more copies are made: what there is shows that it is too much.
+    fn is_full(&mut self, site: &Site) -> bool {
+        if self.looks > LOOKS_MAX && self.looks < usize::MAX / 2 {
+            self.looks = usize::MAX / 2;
+            let message = format!("the lists of `foreach` come to more than {LOOKS_MAX} resources");
+            self.error(rules::POLICY_SIZE, site, message, "shorten the lists, or split the configcrate");
+        }
+        self.room == 0 || self.looks > LOOKS_MAX
     }
 
     fn gap(&mut self, gap: &Gap, site: &Site) {
@@ -446,7 +469,7 @@ impl<'a> Expansion<'a, '_> {
                 help,
             );
         })?;
-        let text = source(self.tree, &path).map_err(|(message, help)| {
+        let text = source(self.templates, &path).map_err(|(message, help)| {
             self.error(rules::SOURCE_MISSING, site, format!("{path}: {message}"), help);
         })?;
         match template::check(text) {

@@ -80,6 +80,7 @@ pub mod trace;
 pub mod traits;
 pub mod when;
 pub mod words;
+mod workshop;
 mod yaml;
 
 pub use compile::{Compiled, Route, compile, compile_single};
@@ -91,3 +92,4 @@ pub use policy::{BadPolicy, Policy};
 pub use resolve::{Facts, Problem, resolve};
 pub use source::{BadTree, SourceTree};
 pub use trace::{Trace, trace};
+pub use workshop::Workshop;

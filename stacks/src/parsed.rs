@@ -89,7 +89,7 @@ pub(crate) struct Tags {
 }
 
 /// A mention of a configcrate, a usercrate or a role, with a condition of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ref {
     pub name: Name,
     pub when: Option<Condition>,
@@ -112,7 +112,7 @@ impl Ref {
 }
 
 /// One branch of a role's `case:`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Case {
     pub when: Condition,
     pub configcrates: Vec<Ref>,
@@ -120,14 +120,14 @@ pub(crate) struct Case {
 }
 
 /// `foreach:` and `key:` of a mention of a configcrate.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Foreach {
     pub list: Name,
     pub key: Option<Name>,
 }
 
 /// A role.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Role {
     pub name: Name,
     pub configcrates: Vec<Ref>,
@@ -170,7 +170,7 @@ pub(crate) struct ClaimLine {
 }
 
 /// One match block.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct MatchBlock {
     /// The directory of its file; empty for the root.
     pub dir: String,
@@ -189,13 +189,13 @@ pub(crate) struct MatchBlock {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Parsed {
     /// Configcrates and usercrates by name; of two of one name the first by path.
-    pub configcrates: BTreeMap<String, Configcrate>,
+    pub configcrates: BTreeMap<String, Arc<Configcrate>>,
     /// By name; of two of one name the first.
-    pub roles: BTreeMap<String, Role>,
+    pub roles: BTreeMap<String, Arc<Role>>,
     /// By directory.
-    pub commons: BTreeMap<String, Common>,
+    pub commons: BTreeMap<String, Arc<Common>>,
     /// By directory, then by the environment's name.
-    pub environments: BTreeMap<String, BTreeMap<String, Environment>>,
+    pub environments: BTreeMap<String, Arc<BTreeMap<String, Environment>>>,
     /// The controls of each `compliance.vgo`, by directory.
     pub claims: BTreeMap<String, Vec<ClaimLine>>,
     /// The waivers of each `waivers.vgo`, by directory.
@@ -203,7 +203,7 @@ pub(crate) struct Parsed {
     /// Tasks and workflows, by kind and name.
     pub kept: BTreeMap<(&'static str, String), Site>,
     /// In the order in which they are tried (D15).
-    pub blocks: Vec<MatchBlock>,
+    pub blocks: Vec<Arc<MatchBlock>>,
     /// Names that files which could not be read may have declared, with or without the ending: what is
     /// missing for that reason is not reported again.
     pub lost: BTreeSet<String>,
@@ -229,6 +229,6 @@ impl Parsed {
 
     /// The configcrate of that name that is no usercrate, or the usercrate with `user`.
     pub fn library(&self, name: &str, user: bool) -> Option<&Configcrate> {
-        self.configcrates.get(name).filter(|c| c.user == user)
+        self.configcrates.get(name).map(Arc::as_ref).filter(|c| c.user == user)
     }
 }

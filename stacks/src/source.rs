@@ -3,6 +3,8 @@
 //! A [`SourceTree`] never reads a disk. The invariant it keeps: every path is relative, clean and bounded, so
 //! that writing the tree below a directory cannot leave it.
 
+mod templates;
+
 use std::collections::BTreeMap;
 
 use minicbor::bytes::ByteVec;
@@ -13,6 +15,8 @@ use vigo_base::text::escaped;
 
 use crate::diagnostic::{Diagnostic, Site};
 use crate::rules;
+
+pub(crate) use templates::{Asked, Templates};
 
 /// Files that a tree may have.
 pub const FILES_MAX: usize = 20_000;

@@ -209,8 +209,8 @@ pub fn trace(tree: &SourceTree, host: &str, traits: Option<&Value>) -> (Trace, V
     let mut matching = parsed.blocks.iter().filter(|b| glob_matches(&b.pattern.value, host));
     let block = matching.next();
     let mut trace = Trace::of(host);
-    trace.matched = block.map(matched);
-    trace.shadowed = matching.map(matched).collect();
+    trace.matched = block.map(|block| matched(block));
+    trace.shadowed = matching.map(|block| matched(block)).collect();
     if let Some(block) = block {
         let composition = compose::compose(&parsed, block);
         let commons = compose::chain(&block.dir).into_iter().filter_map(|d| parsed.commons.get(d));

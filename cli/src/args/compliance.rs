@@ -1,6 +1,8 @@
 //! The command line of `vigocli compliance`.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
+
+use super::offered::{self, Offered};
 
 /// `vigocli compliance`.
 #[derive(Debug, Subcommand)]
@@ -9,18 +11,18 @@ pub enum Compliance {
     #[command(
         after_help = "Examples:\n  vigocli compliance provisions\n  vigocli compliance provisions --show time-sync\n  vigocli compliance provisions --json\n\nIn a configcrate: compliance: {provides: [time-sync]}"
     )]
-    Provisions(Shown),
+    Provisions {
+        /// One tag, with every control that it stands for
+        #[arg(long, value_name = "NAME", value_parser = Offered(offered::provisions), hide_possible_values = true)]
+        show: Option<String>,
+    },
     /// List the sections of frameworks that configcrates may follow
     #[command(
         after_help = "Examples:\n  vigocli compliance bundles\n  vigocli compliance bundles --show cis-ubuntu-access\n  vigocli compliance bundles --json\n\nIn a configcrate: compliance: {bundle: [cis-ubuntu-access]}"
     )]
-    Bundles(Shown),
-}
-
-/// Which entries.
-#[derive(Debug, Args)]
-pub struct Shown {
-    /// One tag, with every control that it stands for
-    #[arg(long, value_name = "NAME")]
-    pub show: Option<String>,
+    Bundles {
+        /// One tag, with every control that it stands for
+        #[arg(long, value_name = "NAME", value_parser = Offered(offered::bundles), hide_possible_values = true)]
+        show: Option<String>,
+    },
 }

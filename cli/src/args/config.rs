@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::KeyArgs;
+use super::offered::Offered;
 use super::vigocli::StacksDir;
 
 /// `vigocli config lint`.
@@ -122,13 +123,22 @@ pub enum Examples {
         #[arg(value_name = "WORD")]
         word: Option<String>,
     },
+    /// Write a whole tree that uses every feature once: the one that `vigo demo` publishes
+    #[command(
+        after_help = "Examples:\n  vigocli config examples tree ./stacks\n  vigocli config trace bed3.clinic.example --stacks ./stacks\n\nThree customers with inheritance, roles, environments, usercrates, lists, tables, conditions, compliance. Its files say what they show."
+    )]
+    Tree {
+        /// A new or an empty directory
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
     /// Copy one into the tree, with its retraction beside it if you like
     #[command(
         after_help = "Examples:\n  vigocli config examples copy chrony\n  vigocli config examples copy nginx --retraction --stacks ./stacks"
     )]
     Copy {
         /// Its name
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", value_parser = Offered(crate::fleet::examples::names), hide_possible_values = true)]
         name: String,
         /// Copy its retraction too, as NAME-retract.vgo
         #[arg(long)]

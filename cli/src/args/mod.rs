@@ -5,6 +5,7 @@
 
 pub mod compliance;
 pub mod config;
+pub mod offered;
 pub mod sim;
 pub mod vigo;
 pub mod vigocli;

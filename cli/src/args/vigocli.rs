@@ -8,6 +8,7 @@ use vigo_daemon::node::spanner::Right;
 
 use super::compliance::Compliance;
 use super::config::{Diff, Examples, Fmt, Lint, Migrate, Retract, Rollback, Search};
+use super::offered::{self, Offered};
 use super::{Everywhere, KeyArgs, RULE};
 
 /// `vigocli`.
@@ -304,7 +305,7 @@ pub enum Config {
     )]
     Explain {
         /// The rule [default: list them all]
-        #[arg(value_name = "RULE")]
+        #[arg(value_name = "RULE", value_parser = Offered(offered::rules), hide_possible_values = true)]
         rule: Option<String>,
     },
     /// Print the JSON schema of the files, for editors

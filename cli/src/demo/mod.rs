@@ -4,7 +4,7 @@
 //! then the fleet stays for whoever wants to talk to it. Whatever ends the demo, its processes end, and the directory
 //! is removed unless it was asked for.
 
-mod example;
+pub mod example;
 mod processes;
 mod screen;
 mod story;
@@ -94,6 +94,9 @@ fn explain(screen: &Screen, story: &Story<'_>) {
     screen.plain("");
     screen.plain("  vigocli envoys list");
     screen.plain(&format!("  vigocli config trace web1 --stacks {stacks}"));
+    screen.plain(&format!(
+        "  vigocli config trace bed3.clinic.example --stacks {stacks}     # of another customer"
+    ));
     screen.plain(&format!("  vigocli config publish --wait --stacks {stacks}      # after a change there"));
     screen.plain(&format!("  echo oops > {root}/etc/motd; sleep 2; cat {root}/etc/motd"));
     screen.plain("");

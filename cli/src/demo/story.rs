@@ -166,7 +166,11 @@ impl<'a> Story<'a> {
 
     fn first_publishes(&mut self) -> Result<(), Failure> {
         let all: Vec<usize> = (0..NAMES.len()).collect();
-        self.screen.line("you publish stacks/ through bolt1");
+        let files = example::FILES.len();
+        self.screen.line(&format!(
+            "stacks/ has three customers in {files} files: the harbor's machines run here, those of the clinic and the orchard do not"
+        ));
+        self.screen.line("you publish it through bolt1");
         self.publish(BOLT, "the first", "Welcome", &all)?;
         self.screen.line("you change the greeting, and publish again");
         example::greet(&self.stacks(), "Welcome back")?;

@@ -92,10 +92,10 @@ fn against(client: &Client, new: &Compiled) -> Result<Vec<Change>, Failure> {
 fn changes(old: &Compiled, new: &Compiled, names: &[String]) -> Vec<Change> {
     let mut all = Vec::new();
     for route in &new.routes {
-        let policy = &new.policies[route.policy];
-        let before = old.routes.iter().find(|r| r.pattern == route.pattern).map(|r| &old.policies[r.policy]);
+        let policy: &Policy = &new.policies[route.policy];
+        let before = old.routes.iter().find(|r| r.pattern == route.pattern).map(|r| &*old.policies[r.policy]);
         let here = names.iter().filter(|n| new.route(n).is_some_and(|r| std::ptr::eq(r, route)));
-        let touched = here.filter(|n| old.route(n).map(|r| &old.policies[r.policy]) != Some(policy));
+        let touched = here.filter(|n| old.route(n).map(|r| &*old.policies[r.policy]) != Some(policy));
         let envoys: Vec<String> = touched.cloned().collect();
         let what = match before {
             None => "new",

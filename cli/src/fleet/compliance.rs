@@ -7,7 +7,7 @@ use vigo_base::text::{escaped, nearest};
 use vigo_stacks::compliance::{Catalogue, Entry, bundles, provisions};
 
 use crate::args::Everywhere;
-use crate::args::compliance::{Compliance, Shown};
+use crate::args::compliance::Compliance;
 use crate::exit::{Exit, Failure};
 use crate::show::Show;
 
@@ -17,14 +17,14 @@ use crate::show::Show;
 /// [`Failure`] if there is no such tag.
 pub fn run(everywhere: &Everywhere, args: &Compliance) -> Result<(), Failure> {
     match args {
-        Compliance::Provisions(args) => catalogue(everywhere, args, "provision", &provisions()),
-        Compliance::Bundles(args) => catalogue(everywhere, args, "bundle", &bundles()),
+        Compliance::Provisions { show } => catalogue(everywhere, show.as_deref(), "provision", &provisions()),
+        Compliance::Bundles { show } => catalogue(everywhere, show.as_deref(), "bundle", &bundles()),
     }
 }
 
-fn catalogue(everywhere: &Everywhere, args: &Shown, of: &str, all: &Catalogue) -> Result<(), Failure> {
+fn catalogue(everywhere: &Everywhere, named: Option<&str>, of: &str, all: &Catalogue) -> Result<(), Failure> {
     let show = Show::new(everywhere);
-    if let Some(tag) = &args.show {
+    if let Some(tag) = named {
         let entry = all.get(tag).ok_or_else(|| unknown(tag, of, all))?;
         let value = json!({"name": tag, "about": entry.about, "controls": entry.controls});
         return show.result(&value, || text(tag, entry));

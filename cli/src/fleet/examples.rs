@@ -13,6 +13,7 @@ use vigo_stacks::retract::retract;
 
 use crate::args::Everywhere;
 use crate::args::config::Examples;
+use crate::demo::example;
 use crate::exit::{Exit, Failure};
 use crate::show::Show;
 use crate::words;
@@ -27,12 +28,18 @@ type Example = (&'static str, &'static str);
 pub fn run(everywhere: &Everywhere, args: &Examples) -> Result<(), Failure> {
     match args {
         Examples::List { word } => list(everywhere, word.as_deref()),
+        Examples::Tree { dir } => tree(everywhere, dir),
         Examples::Copy { name, retraction, tree } => copy(everywhere, name, *retraction, &tree.stacks),
     }
 }
 
 fn stem(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path).trim_end_matches(".vgo.example")
+}
+
+/// The names of all, for completion.
+pub fn names() -> Vec<String> {
+    ALL.iter().map(|(path, _)| stem(path).to_owned()).collect()
 }
 
 fn about(text: &str) -> &str {
@@ -95,6 +102,23 @@ fn copy(everywhere: &Everywhere, name: &str, retraction: bool, stacks: &Path) ->
     Show::new(everywhere).result(&json!({"files": names}), || {
         let lines: String = names.iter().map(|to| format!("wrote {to}\n")).collect();
         lines + &format!("give it to hosts: configcrates: [{name}]\n")
+    })
+}
+
+/// Writes the example tree into a directory that holds nothing.
+fn tree(everywhere: &Everywhere, dir: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(dir).map_err(|e| Failure::io("make", dir, &e))?;
+    let mut entries = fs::read_dir(dir).map_err(|e| Failure::io("read", dir, &e))?;
+    let shown = escaped(&dir.display().to_string());
+    if entries.next().is_some() {
+        return Err(Failure::new(Exit::Failed, format!("{shown} is not empty"))
+            .hint("name a new or an empty directory: nothing is written over"));
+    }
+    example::write(dir)?;
+    let names: Vec<&str> = example::FILES.iter().map(|(path, _)| *path).collect();
+    Show::new(everywhere).result(&json!({"files": names}), || {
+        let count = words::count(names.len(), "file", "files");
+        format!("wrote {count}; look at it with vigocli config tree --stacks {shown}\n")
     })
 }
 
@@ -396,6 +420,10 @@ mod tests {
             assert!(dir.path().join("configcrates/base").join(file).exists(), "{file}");
         }
         assert!(copy(&everywhere, "chrony", false, dir.path()).unwrap_err().what.contains("there already"));
+        let whole = dir.path().join("whole");
+        tree(&everywhere, &whole).unwrap();
+        assert!(whole.join("clinic/usercrates/hedy.vgo").exists());
+        assert!(tree(&everywhere, &whole).unwrap_err().what.contains("not empty"));
         assert!(copy(&everywhere, "chrny", false, dir.path()).unwrap_err().hint.unwrap().contains("chrony"));
     }
 }

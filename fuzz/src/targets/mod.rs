@@ -6,6 +6,7 @@ mod beacon;
 mod command;
 mod envelope;
 mod frame;
+mod lookup;
 mod outline;
 mod papers;
 mod policy;
@@ -17,6 +18,8 @@ mod sketch;
 mod statement;
 mod status;
 mod token;
+mod tree;
+mod when;
 
 use crate::Target;
 
@@ -38,4 +41,7 @@ pub const TARGETS: &[Target] = &[
     session::TARGET,
     command::TARGET,
     applier::TARGET,
+    tree::TARGET,
+    when::TARGET,
+    lookup::TARGET,
 ];

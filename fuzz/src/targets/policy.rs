@@ -151,7 +151,7 @@ fn policies() -> &'static [Vec<u8>] {
     static POLICIES: std::sync::LazyLock<Vec<Vec<u8>>> = std::sync::LazyLock::new(|| {
         let (compiled, said) = compile(&tree());
         let compiled = compiled.unwrap_or_else(|| panic!("{said:?}"));
-        compiled.policies.iter().map(Policy::to_bytes).collect()
+        compiled.policies.iter().map(|policy| policy.to_bytes()).collect()
     });
     &POLICIES
 }

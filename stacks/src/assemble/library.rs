@@ -1,41 +1,54 @@
 //! The configcrates of a tree, present and retracted, and where each resource name is declared.
 //!
-//! It answers who could be meant by a name; what a name means in one policy is decided in [`super::references`].
+//! It answers who could be meant by a name; what a name means in one policy is decided in [`super::references`]. What
+//! was asked of the whole tree is noted: such an answer rests on every configcrate, not only on those of a policy.
 
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use vigo_base::Hash;
 
 use crate::absent;
 use crate::compose::Composed;
 use crate::expand::may_be;
 use crate::parsed::Configcrate;
-use crate::source::SourceTree;
+use crate::source::Templates;
 
 /// The configcrates of a tree, and where each resource name is declared.
 pub(crate) struct Library<'a> {
-    pub(super) configcrates: &'a BTreeMap<String, Configcrate>,
+    configcrates: &'a BTreeMap<String, Arc<Configcrate>>,
     /// For sources whose path is known only in a policy.
-    pub(super) tree: &'a SourceTree,
-    pub(super) by_resource: BTreeMap<&'a str, Vec<&'a str>>,
-    /// Names that hold an element of `foreach:`, and who declares them.
-    patterns: Vec<(&'a str, &'a str)>,
+    pub(crate) templates: &'a Templates<'a>,
+    /// Made when somebody asks.
+    names: OnceCell<Names>,
+    summary: OnceCell<Hash>,
     /// Those that some mention retracts, as they are then.
     retracted: BTreeMap<&'a str, Configcrate>,
+    asked: Cell<bool>,
+}
+
+/// What is declared where.
+struct Names {
+    /// The first configcrate that declares each resource.
+    by_resource: BTreeMap<String, Arc<Configcrate>>,
+    /// Names that hold an element of `foreach:`, and who declares them.
+    patterns: Vec<(String, Arc<Configcrate>)>,
 }
 
 impl<'a> Library<'a> {
-    pub fn new(configcrates: &'a BTreeMap<String, Configcrate>, tree: &'a SourceTree) -> Library<'a> {
-        let mut by_resource: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        let mut patterns = Vec::new();
-        for configcrate in configcrates.values() {
-            for resource in &configcrate.resources {
-                let name = resource.name.value.as_str();
-                by_resource.entry(name).or_default().push(&configcrate.name.value);
-                if resource.foreach.is_some() || name.contains("{{") {
-                    patterns.push((name, configcrate.name.value.as_str()));
-                }
-            }
+    pub fn new(
+        configcrates: &'a BTreeMap<String, Arc<Configcrate>>,
+        templates: &'a Templates<'a>,
+    ) -> Library<'a> {
+        Library {
+            configcrates,
+            templates,
+            names: OnceCell::new(),
+            summary: OnceCell::new(),
+            retracted: BTreeMap::new(),
+            asked: Cell::new(false),
         }
-        Library { configcrates, tree, by_resource, patterns, retracted: BTreeMap::new() }
     }
 
     /// Makes the retracted form of these configcrates known.
@@ -48,16 +61,43 @@ impl<'a> Library<'a> {
         self
     }
 
+    /// What the answers about the whole tree rest on, if there were any since this was called last.
+    pub fn take_asked(&self) -> Option<Hash> {
+        self.asked.take().then(|| self.summary())
+    }
+
+    /// The hash of all that the tree declares: names of configcrates and resources, not what is in them.
+    pub fn summary(&self) -> Hash {
+        *self.summary.get_or_init(|| {
+            let mut text = String::new();
+            for found in self.configcrates.values() {
+                text += &format!("\n{:?}", found.name.value);
+                for resource in &found.resources {
+                    text += &format!(" {:?}{}", resource.name.value, u8::from(resource.foreach.is_some()));
+                }
+                text += &format!("{:?}", found.lost);
+            }
+            Hash::of(text.as_bytes())
+        })
+    }
+
+    /// Whether there is a configcrate or usercrate of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.asked.set(true);
+        self.configcrates.contains_key(name)
+    }
+
     /// A configcrate as it was asked for: present, or retracted.
     pub(super) fn form(&self, composed: &Composed) -> Option<&Configcrate> {
         if composed.is_absent() {
             return self.retracted.get(composed.name.as_str());
         }
-        self.configcrates.get(&composed.name)
+        self.configcrates.get(&composed.name).map(Arc::as_ref)
     }
 
     /// A configcrate that is, or declares, what `name` refers to; keys of instances are passed over.
     pub(super) fn holder(&self, name: &str) -> Option<&str> {
+        let names = self.names();
         if let Some((configcrate, resource)) = name.split_once('/') {
             let declared = self.configcrates.get(without_key(configcrate))?;
             let resource = without_key(resource);
@@ -68,16 +108,48 @@ impl<'a> Library<'a> {
                 .then_some(declared.name.value.as_str());
         }
         let name = without_key(name);
-        let by_resource = self.by_resource.get(name).and_then(|c| c.first()).copied();
+        let by_resource = names.by_resource.get(name);
         by_resource
-            .or_else(|| self.configcrates.get(name).map(|c| c.name.value.as_str()))
-            .or_else(|| self.patterns.iter().find(|(pattern, _)| may_be(pattern, name)).map(|(_, c)| *c))
+            .or_else(|| self.configcrates.get(name))
+            .or_else(|| names.patterns.iter().find(|(pattern, _)| may_be(pattern, name)).map(|(_, c)| c))
+            .map(|found| found.name.value.as_str())
     }
 
     /// Whether a resource of `configcrate` comes to that name for some element.
     pub(super) fn may_make(&self, configcrate: &str, name: &str) -> bool {
         let name = without_key(name.rsplit('/').next().unwrap_or(name));
-        self.patterns.iter().any(|(pattern, by)| *by == configcrate && may_be(pattern, name))
+        self.names()
+            .patterns
+            .iter()
+            .any(|(pattern, by)| by.name.value == configcrate && may_be(pattern, name))
+    }
+
+    /// Whether a resource of that name stands somewhere and could not be read.
+    pub(super) fn lost(&self, name: &str) -> bool {
+        self.asked.set(true);
+        self.configcrates.values().any(|c| c.lost.iter().any(|lost| lost == name))
+    }
+
+    /// The names of all resources.
+    pub(super) fn resources(&self) -> impl Iterator<Item = &str> {
+        self.names().by_resource.keys().map(String::as_str)
+    }
+
+    fn names(&self) -> &Names {
+        self.asked.set(true);
+        self.names.get_or_init(|| {
+            let mut names = Names { by_resource: BTreeMap::new(), patterns: Vec::new() };
+            for configcrate in self.configcrates.values() {
+                for resource in &configcrate.resources {
+                    let name = resource.name.value.as_str();
+                    names.by_resource.entry(name.to_string()).or_insert_with(|| Arc::clone(configcrate));
+                    if resource.foreach.is_some() || name.contains("{{") {
+                        names.patterns.push((name.to_string(), Arc::clone(configcrate)));
+                    }
+                }
+            }
+            names
+        })
     }
 }
 

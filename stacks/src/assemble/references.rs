@@ -102,10 +102,7 @@ impl Assembler<'_, '_> {
 
     fn other_crates(&mut self, name: &Name) -> Vec<usize> {
         let found = self.crates_named(&name.value);
-        if found.is_empty()
-            && self.subject.pattern.is_some()
-            && self.subject.library.configcrates.contains_key(&name.value)
-        {
+        if found.is_empty() && self.subject.pattern.is_some() && self.subject.library.has(&name.value) {
             let message = format!("{} is not part of the policy{}", name.value, self.of_pattern());
             let help = "the order has no effect there; ask for it too, or leave this";
             self.sink.push(Diagnostic::warning(rules::REFERENCE_ABSENT, &name.site, message).help(help));
@@ -243,11 +240,11 @@ impl Assembler<'_, '_> {
             return;
         }
         let resource = text.rsplit('/').next().unwrap_or(text);
-        if self.subject.library.configcrates.values().any(|c| c.lost.iter().any(|l| l == resource)) {
+        if self.subject.library.lost(resource) {
             return;
         }
         let beside = self.crates[own].configcrate.resources.iter().map(|r| r.name.value.as_str());
-        let elsewhere = self.subject.library.by_resource.keys().copied();
+        let elsewhere = self.subject.library.resources();
         let all: Vec<&str> = beside.chain(elsewhere).collect();
         let message = format!("`{key}` names {text}, which no configcrate declares");
         let diagnostic = Diagnostic::error(rules::REFERENCE_UNKNOWN, &name.site, message);

@@ -52,6 +52,7 @@ fn unreferenced(parsed: &Parsed, sink: &mut Vec<Diagnostic>) {
     let alone: Vec<&Configcrate> = parsed
         .configcrates
         .values()
+        .map(AsRef::as_ref)
         .filter(|c| c.user && !is_retired(c) && !named.contains(c.name.value.as_str()))
         .collect();
     let Some(first) = alone.first() else { return };

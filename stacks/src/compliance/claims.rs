@@ -70,7 +70,7 @@ pub struct Claims {
 
 impl Claims {
     pub(crate) fn of(parsed: &Parsed) -> Claims {
-        let crates = parsed.configcrates.values();
+        let crates = parsed.configcrates.values().map(AsRef::as_ref);
         let one = |found: &Configcrate| {
             let dir = found.path.rsplit_once('/').map_or("", |(dir, _)| dir);
             (found.name.value.clone(), (dir.to_string(), found.compliance.clone()))
@@ -131,7 +131,7 @@ fn of_tags(tags: &[Name], catalogue: &Catalogue, via: impl Fn(Arc<str>) -> Via, 
 
 /// Reports tags that are not known, and warns about files of claims and waivers that are for nothing.
 pub(crate) fn review(parsed: &Parsed, sink: &mut Vec<Diagnostic>) {
-    check_tags(parsed.configcrates.values(), sink);
+    check_tags(parsed.configcrates.values().map(AsRef::as_ref), sink);
     let below = |dir: &str, path: &str| {
         dir.is_empty() || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
     };

@@ -389,7 +389,7 @@ impl Reader<'_> {
             self.check_template(&path, node, body);
             return Some(serde_json::json!({ "source": path }));
         }
-        let text = match crate::expand::source(self.tree, &path) {
+        let text = match crate::expand::source(self.templates, &path) {
             Ok(text) => text,
             Err((message, help)) => {
                 let diagnostic = Diagnostic::error(rules::SOURCE_MISSING, &node.site, message);

@@ -6,6 +6,7 @@ mod attribute;
 mod branches;
 mod compliance;
 mod crates;
+mod file;
 mod hosts;
 mod keys;
 mod place;
@@ -20,10 +21,11 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, Site};
 use crate::parsed::Parsed;
 use crate::rules;
-use crate::source::SourceTree;
+use crate::source::{SourceTree, Templates};
 use crate::yaml;
 
-use place::{Place, note_environments, place_of};
+pub(crate) use file::{FileRead, read_file};
+use place::note_environments;
 
 /// The directory of scripts for `stream_edit:` (D22).
 const SCRIPTS: &str = "/srv/vigo/scripts";
@@ -31,29 +33,24 @@ const SCRIPTS: &str = "/srv/vigo/scripts";
 /// What reading a file needs.
 pub(crate) struct Reader<'a> {
     pub path: Arc<str>,
-    pub tree: &'a SourceTree,
+    pub templates: &'a Templates<'a>,
     pub sink: &'a mut Vec<Diagnostic>,
 }
 
 /// Reads every file of `tree` that is configuration.
 pub(crate) fn tree(tree: &SourceTree, sink: &mut Vec<Diagnostic>) -> Parsed {
+    let templates = Templates::of(tree);
+    together(tree, tree.iter().map(|(path, bytes)| read_file(path, bytes, &templates)), sink)
+}
+
+/// Puts together what the files of `tree` say, which come in the order of their paths.
+pub(crate) fn together<F: std::borrow::Borrow<FileRead>>(
+    tree: &SourceTree,
+    files: impl Iterator<Item = F>,
+    sink: &mut Vec<Diagnostic>,
+) -> Parsed {
     let mut parsed = Parsed::default();
-    for (path, bytes) in tree.iter() {
-        let path: Arc<str> = Arc::from(path);
-        let Some(place) = place_of(&path, sink) else { continue };
-        let stem = stem_of(&path).to_string();
-        let Some(node) = yaml::read(&path, bytes, sink) else {
-            note_empty(&path, bytes, sink);
-            parsed.lost.insert(stem);
-            continue;
-        };
-        let mut reader = Reader { path: Arc::clone(&path), tree, sink };
-        if reader.stray(&node) {
-            parsed.lost.insert(stem);
-            continue;
-        }
-        reader.file(&node, place, stem, &mut parsed);
-    }
+    files.for_each(|file| file.borrow().put(&mut parsed, sink));
     // D15: deeper directories first, then by path, then by order in the file; the sort keeps that order.
     let depth = |dir: &str| if dir.is_empty() { 0 } else { dir.matches('/').count() + 1 };
     parsed.blocks.sort_by_key(|b| std::cmp::Reverse(depth(&b.dir)));
@@ -92,59 +89,6 @@ impl Reader<'_> {
         self.sink.push(Diagnostic::warning(rules::KEPT_ONLY, &entry.key_site, message).help(help));
         self.name(&entry.value, &format!("a {kind}"))
     }
-
-    /// Reads what one file says into `parsed`.
-    fn file(&mut self, node: &yaml::Node, place: Place, stem: String, parsed: &mut Parsed) {
-        match place {
-            Place::Configcrate | Place::Usercrate => {
-                let user = matches!(place, Place::Usercrate);
-                match self.configcrate(node, user) {
-                    Some(found) => add_configcrate(parsed, found, self.sink),
-                    None => parsed.lost.extend(crates::name_of(node).into_iter().chain([stem])),
-                }
-            }
-            Place::Roles => {
-                for role in self.roles(node) {
-                    if let Some(first) = parsed.roles.get(&role.name.value) {
-                        let message = format!("the role {} is declared twice", role.name.value);
-                        let help = format!("the first is at {}; rename one", first.name.site);
-                        self.sink
-                            .push(Diagnostic::error(rules::NAME_TAKEN, &role.name.site, message).help(help));
-                    } else {
-                        parsed.roles.insert(role.name.value.clone(), role);
-                    }
-                }
-            }
-            Place::Common(dir) => {
-                if let Some(common) = self.common(node, dir) {
-                    parsed.commons.insert(common.dir.clone(), common);
-                }
-            }
-            Place::Environments(dir) => {
-                parsed.environments.insert(dir, self.environments(node));
-            }
-            Place::Claims(dir) => {
-                parsed.claims.insert(dir, self.claims(node));
-            }
-            Place::Waivers(dir) => {
-                parsed.waivers.insert(dir, self.waivers(node));
-            }
-            Place::Kept(kind) => {
-                if let Some(name) = self.kept(node, kind)
-                    && let Some(first) = parsed.kept.insert((kind, name.value.clone()), name.site.clone())
-                {
-                    let message = format!("the {kind} {} is declared twice", name.value);
-                    let help = format!("the first is at {first}; rename one");
-                    self.sink.push(Diagnostic::error(rules::NAME_TAKEN, &name.site, message).help(help));
-                }
-            }
-            Place::Hostcrate(dir) => {
-                let found = self.hostcrate(node, &dir);
-                parsed.hostcrates.insert(self.path.to_string(), found.len());
-                parsed.blocks.extend(found);
-            }
-        }
-    }
 }
 
 /// Reads one configcrate on its own.
@@ -165,36 +109,7 @@ pub(crate) fn single(
         note_empty(&path, bytes, sink);
         return None;
     };
-    Reader { path, tree: templates, sink }.configcrate(&node, false)
-}
-
-/// Configcrates and usercrates share one namespace (F29).
-fn add_configcrate(parsed: &mut Parsed, found: crate::parsed::Configcrate, sink: &mut Vec<Diagnostic>) {
-    let kind = |user: bool| if user { "usercrate" } else { "configcrate" };
-    if let Some(first) = parsed.configcrates.get(&found.name.value) {
-        let (message, help) = if first.user == found.user {
-            (
-                format!("the {} {} is declared twice", kind(found.user), found.name.value),
-                format!("the first is at {}; rename one", first.name.site),
-            )
-        } else {
-            (
-                format!(
-                    "{} is a {} here and a {} there",
-                    found.name.value,
-                    kind(found.user),
-                    kind(first.user)
-                ),
-                format!(
-                    "{} and {} share one namespace: rename one of the two",
-                    found.name.site, first.name.site
-                ),
-            )
-        };
-        sink.push(Diagnostic::error(rules::NAME_TAKEN, &found.name.site, message).help(help));
-        return;
-    }
-    parsed.configcrates.insert(found.name.value.clone(), found);
+    Reader { path, templates: &Templates::of(templates), sink }.configcrate(&node, false)
 }
 
 /// A file without a document gets one diagnostic: the reader's own, or this.
@@ -234,7 +149,7 @@ pub(crate) fn instance(path: &str, bytes: &[u8]) -> Option<serde_json::Value> {
     let path: Arc<str> = Arc::from(path);
     let (mut sink, tree) = (Vec::new(), SourceTree::new());
     let node = yaml::read(&path, bytes, &mut sink)?;
-    Reader { path, tree: &tree, sink: &mut sink }.as_json(&node)
+    Reader { path, templates: &Templates::of(&tree), sink: &mut sink }.as_json(&node)
 }
 
 impl Reader<'_> {

@@ -17,6 +17,7 @@ use crate::diagnostic::{Diagnostic, Site};
 use crate::format::{self, Body, Item, TextTree};
 use crate::rules;
 use crate::schema::{self, Confidence, Reversal, Type};
+use crate::when::{self, Expr};
 
 /// The end of the name of a retraction.
 const END: &str = "-retract";
@@ -172,7 +173,18 @@ fn wanted(source: &str, item: &Item, defaults: Option<&Item>) -> Option<Wanted> 
     let given =
         defaults.and_then(|d| d.pair("state")).and_then(|p| p.value.scalar()).map(|(t, _)| t.to_owned());
     let state = text("state").or(given).or(of.default_state().map(str::to_owned));
-    Some(match of.reversal {
+    let (answers, rest) = condition(text("when").as_deref());
+    let rests = noted("when") && text("when").as_deref() == Some("false");
+    let handles = matches!(state.as_deref(), Some("restarted" | "reloaded"))
+        || of.reversal.by_command() && text("on_revert").is_none();
+    if rests || answers && handles {
+        let review = of.reversal.by_command().then_some("look whether what it did has to be undone");
+        let level = if review.is_some() { "low" } else { "high" };
+        let how = "rest, for it only answers changes".to_owned();
+        let fields = vec![("when", "false".to_owned())];
+        return Some(Wanted { fields, undone: undone(level, how, review), out: false });
+    }
+    let mut wanted = match of.reversal {
         Reversal::State(target, _) if state.as_deref() == Some(target) && !noted("state") => {
             left_out("it removes something, and what was there before is not known")
         }
@@ -202,7 +214,20 @@ fn wanted(source: &str, item: &Item, defaults: Option<&Item>) -> Option<Wanted> 
             out: false,
         },
         Reversal::None => left_out("this type cannot be undone yet"),
-    })
+    };
+    // What waited for a trigger is undone without one.
+    if answers || noted("when") {
+        wanted.fields.push(("when", rest));
+    }
+    Some(wanted)
+}
+
+/// Whether a condition waits for a trigger, and what is left of it without, as it is written.
+fn condition(text: Option<&str>) -> (bool, String) {
+    let Some(Ok(expr)) = text.map(when::parse) else { return (false, String::new()) };
+    let (answers, rest) = expr.without_changed();
+    let shown = |rest: Expr| serde_json::to_string(&rest.to_string()).unwrap_or_default();
+    (answers, rest.map_or_else(|| "true".to_owned(), shown))
 }
 
 fn by_state(

@@ -1,7 +1,9 @@
 //! A page for each rule: what it guards, why, and what to write instead.
 //!
-//! Made from one table, so that the program and `docs/rules/` say the same. A rule that the table below lacks has a
-//! page with what it guards.
+//! Made from one table, in two parts, so that the program and `docs/rules/` say the same. A test holds that every rule
+//! has its page, with an example that breaks it and one that does not.
+
+mod language;
 
 use super::Rule;
 
@@ -20,10 +22,7 @@ const fn more(name: &'static str, why: &'static str, wrong: &'static str, right:
 /// The page of a rule.
 pub(super) fn of(rule: &Rule) -> String {
     let mut page = format!("# {}\n\n{}\n", rule.name, rule.about);
-    let Some(more) = MORE.iter().find(|m| m.name == rule.name) else {
-        page += "\nThe message says where, what was found, what is expected, and what to do.\n";
-        return page;
-    };
+    let Some(more) = all().find(|m| m.name == rule.name) else { return page };
     page += &format!("\n{}\n", more.why);
     for (title, text) in [("Not like this", more.wrong), ("But like this", more.right)] {
         if !text.is_empty() {
@@ -32,6 +31,11 @@ pub(super) fn of(rule: &Rule) -> String {
         }
     }
     page
+}
+
+/// Both parts.
+fn all() -> impl Iterator<Item = &'static More> {
+    MORE.iter().chain(language::LANGUAGE)
 }
 
 const MORE: &[More] = &[
@@ -44,11 +48,21 @@ const MORE: &[More] = &[
     more(
         "file-size",
         "Every bolt keeps every publish. A .vgo file has at most 1 MiB, any other file 16 MiB.",
-        "",
-        "",
+        "templates/image.iso                  # 700 MiB",
+        "templates/image.url                  # and fetched by a source_package",
     ),
-    more("file-utf8", "One encoding, so that a text means the same on every machine.", "", ""),
-    more("file-empty", "An empty file is more often a mistake than a wish.", "", ""),
+    more(
+        "file-utf8",
+        "One encoding, so that a text means the same on every machine.",
+        "a file that an editor saved as Latin-1",
+        "the same file, saved as UTF-8",
+    ),
+    more(
+        "file-empty",
+        "An empty file is more often a mistake than a wish.",
+        "# configcrates/web.vgo: a comment, and nothing else",
+        "name: web\nresources: []",
+    ),
     more(
         "file-place",
         "What a file is depends on where it lies; in the wrong place it would be read as something else, or not at all.",
@@ -92,8 +106,18 @@ const MORE: &[More] = &[
         "<<: *base",
         "defaults:\n  owner: root",
     ),
-    more("yaml-expansion", "A few lines of aliases can expand to more than a machine holds.", "", ""),
-    more("yaml-depth", "No configuration needs it, and what reads it stays bounded.", "", ""),
+    more(
+        "yaml-expansion",
+        "A few lines of aliases can expand to more than a machine holds.",
+        "a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]      # and so on",
+        "a: [x]",
+    ),
+    more(
+        "yaml-depth",
+        "No configuration needs it, and what reads it stays bounded.",
+        "x: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+        "x: [1]",
+    ),
     more(
         "yaml-boolean",
         "YAML 1.1 took these words for booleans, YAML 1.2 takes them for texts. The formatter writes what this version understands.",
@@ -140,8 +164,8 @@ const MORE: &[More] = &[
     more(
         "name-taken",
         "A reference must have one meaning. Configcrates and usercrates share their names.",
-        "",
-        "",
+        "# configcrates/dan.vgo\nname: dan\n# usercrates/dan.vgo\nname: dan",
+        "# configcrates/dan-laptop.vgo\nname: dan-laptop\n# usercrates/dan.vgo\nname: dan",
     ),
     more("type-unknown", "docs/resources.md lists them with their attributes.", "type: files", "type: file"),
     more(
@@ -200,7 +224,12 @@ const MORE: &[More] = &[
     ),
     more("configcrate-unknown", "Nothing could be given.", "configcrates: [ngnix]", "configcrates: [nginx]"),
     more("role-unknown", "Nothing could be given.", "roles: [weberver]", "roles: [webserver]"),
-    more("role-includes", "One level is read at a glance.", "", ""),
+    more(
+        "role-includes",
+        "One level is read at a glance.",
+        "- {name: base, configcrates: [sshd]}\n- {name: server, includes: [base]}\n- {name: web, includes: [server]}",
+        "- {name: base, configcrates: [sshd]}\n- {name: web, includes: [base], configcrates: [nginx]}",
+    ),
     more(
         "reference-unknown",
         "An edge that leads nowhere orders nothing and triggers nothing.",
@@ -213,7 +242,12 @@ const MORE: &[More] = &[
         "notify: [reload]",
         "notify: [nginx/reload]",
     ),
-    more("order-cycle", "No order would satisfy it. The message names the ring.", "", ""),
+    more(
+        "order-cycle",
+        "No order would satisfy it. The message names the ring.",
+        "- {name: one, type: exec, command: x, depends_on: [two]}\n- {name: two, type: exec, command: x, depends_on: [one]}",
+        "- {name: one, type: exec, command: x, depends_on: [two]}\n- {name: two, type: exec, command: x}",
+    ),
     more("match-invalid", "A match block sees the name of a host only.", "match: tag:web", "match: \"web*\""),
     more(
         "match-unreachable",
@@ -224,8 +258,8 @@ const MORE: &[More] = &[
     more(
         "match-two-files",
         "Which file wins follows from depth and path; that is easily overlooked.",
-        "",
-        "",
+        "# east/hosts.vgo\n- match: \"web*\"\n# west/hosts.vgo\n- match: \"*.example.com\"",
+        "# east/hosts.vgo\n- match: \"web*.east.example.com\"\n# west/hosts.vgo\n- match: \"*.west.example.com\"",
     ),
     more(
         "common-at-root",
@@ -239,7 +273,12 @@ const MORE: &[More] = &[
         "configcrates: [a, b, c, d, e]",
         "roles: [web]",
     ),
-    more("excludes-nothing", "Either the name is wrong, or what it excluded is gone.", "", ""),
+    more(
+        "excludes-nothing",
+        "Either the name is wrong, or what it excluded is gone.",
+        "configcrates: [web]\nexclude_configcrates: [metrics]",
+        "roles: [webserver]                   # which has metrics\nexclude_configcrates: [metrics]",
+    ),
     more(
         "secret-in-clear",
         "What is published lies on every bolt for ever, and everybody who may read the tree reads it. Keep the value on the machine. The scanner knows formats of tokens, private keys, passwords in addresses and what is assigned to keys like `password`. A place that is no secret says why.",
@@ -255,16 +294,31 @@ const MORE: &[More] = &[
     more(
         "format-doubt",
         "The formatter compares what a file means before and after. If it cannot show that both are the same, it writes nothing and says so. Publish with --no-format, and report the file.",
-        "",
-        "",
+        "a file that the formatter would not leave as it was meant",
+        "the same file, published with --no-format",
     ),
-    more("policy-size", "Every envoy fetches its policy whole.", "", ""),
-    more("too-many", "Mend the first ones: many of the rest often go with them.", "", ""),
-    more("usercrate-shape", "The history of a person's account is the history of one file.", "", ""),
+    more(
+        "policy-size",
+        "Every envoy fetches its policy whole.",
+        "a list of 20,000 elements that a configcrate is made for",
+        "the list in a file of templates/ that one resource writes",
+    ),
+    more(
+        "too-many",
+        "Mend the first ones: many of the rest often go with them.",
+        "ten thousand mistakes of one kind",
+        "the first of them, mended everywhere at once",
+    ),
+    more(
+        "usercrate-shape",
+        "The history of a person's account is the history of one file.",
+        "# usercrates/team.vgo\nresources:\n  - {name: dan, type: user, username: dan}\n  - {name: eve, type: user, username: eve}",
+        "# usercrates/dan.vgo\nresources:\n  - {name: dan, type: user, username: dan}",
+    ),
     more(
         "usercrate-unreferenced",
         "The directory is a library: a usercrate does nothing until a match block, a common.vgo, a role or an environment names it.",
-        "",
+        "# usercrates/dan.vgo, and no mention of dan",
         "usercrates: [dan]",
     ),
     more(
@@ -279,7 +333,12 @@ const MORE: &[More] = &[
         "compliance:\n  cis: [\"1.1\"]",
         "compliance:\n  provides: [time-sync]",
     ),
-    more("compliance-mixed-keys", "The name of the file says what is in it.", "", ""),
+    more(
+        "compliance-mixed-keys",
+        "The name of the file says what is in it.",
+        "# acme/compliance.vgo\ncompliance: {soc2: [\"CC6.1\"]}\nwaivers: {soc2: []}",
+        "# acme/compliance.vgo\ncompliance: {soc2: [\"CC6.1\"]}\n# acme/waivers.vgo\nwaivers: {soc2: []}",
+    ),
 ];
 
 #[cfg(test)]
@@ -287,10 +346,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_page_belongs_to_one_rule() {
-        for (i, more) in MORE.iter().enumerate() {
+    fn every_rule_has_one_page_with_both_examples() {
+        for more in all() {
             assert!(super::super::find(more.name).is_some(), "there is no rule {}", more.name);
-            assert!(!MORE[..i].iter().any(|m| m.name == more.name), "{} stands twice", more.name);
+            assert_eq!(all().filter(|m| m.name == more.name).count(), 1, "{} stands twice", more.name);
+            assert!(!more.wrong.is_empty() && !more.right.is_empty(), "{} has no examples", more.name);
+            assert_ne!(more.wrong, more.right, "{}", more.name);
+        }
+        for rule in super::super::RULES {
+            assert!(all().any(|m| m.name == rule.name), "{} has no page", rule.name);
         }
     }
 }

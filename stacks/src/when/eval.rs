@@ -198,14 +198,17 @@ pub fn simplify(expr: &Expr, scope: &Scope<'_>) -> Expr {
             Expr::Literal(value) => Expr::Literal(!value),
             other => Expr::Not(Box::new(other)),
         },
-        Expr::And(parts) => {
-            Expr::all(parts.iter().map(|p| simplify(p, scope)).filter(|p| *p != Expr::Literal(true)))
-        }
-        Expr::Or(parts) => {
-            Expr::any(parts.iter().map(|p| simplify(p, scope)).filter(|p| *p != Expr::Literal(false)))
-        }
+        Expr::And(parts) => left_of(parts, scope, false).map_or(Expr::Literal(false), Expr::all),
+        Expr::Or(parts) => left_of(parts, scope, true).map_or(Expr::Literal(true), Expr::any),
         other => other.clone(),
     }
+}
+
+/// The parts that are not decided yet; none if one of them is what decides the whole.
+fn left_of(parts: &[Expr], scope: &Scope<'_>, decides: bool) -> Option<Vec<Expr>> {
+    let simple: Vec<Expr> = parts.iter().map(|part| simplify(part, scope)).collect();
+    let decided = simple.contains(&Expr::Literal(decides));
+    (!decided).then(|| simple.into_iter().filter(|part| *part != Expr::Literal(!decides)).collect())
 }
 
 fn truth(name: &str, scope: &Scope<'_>) -> Answer {

@@ -314,3 +314,17 @@ fn only_questions_to_the_machine_are_left() {
         assert_eq!(!matches!(left, Expr::Literal(_)), builtin.at_run_time(), "{text}");
     }
 }
+
+#[test]
+fn a_part_that_decides_leaves_nothing_of_the_whole() {
+    let vars = BTreeMap::new();
+    let scope = Scope { vars: &vars, traits: &json!({}) };
+    for (text, left) in [
+        ("nobody || !(!changed && false)", "true"),
+        ("nobody && !(changed || true)", "false"),
+        ("nobody || changed && false", "nobody"),
+        ("nobody && changed", "nobody && changed"),
+    ] {
+        assert_eq!(simplify(&parse(text).unwrap(), &scope).to_string(), left, "{text}");
+    }
+}

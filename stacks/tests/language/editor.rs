@@ -135,7 +135,7 @@ fn fits(pattern: &str, text: &str) -> bool {
 }
 
 /// The kind of a file by where it lies.
-fn kind(path: &str) -> Option<&'static str> {
+pub fn kind(path: &str) -> Option<&'static str> {
     let file = path.rsplit('/').next().unwrap();
     let library = path.starts_with("configcrates/") || path.contains("usercrates/");
     Some(match file {

@@ -5,10 +5,12 @@
 mod claims;
 mod composed_refusals;
 mod composition;
+mod controls;
 mod documents;
 mod editor;
 mod examples;
 mod formatting;
+mod incremental;
 mod migration;
 mod properties;
 mod refusals;
@@ -18,6 +20,7 @@ mod retraction;
 mod rules;
 mod secrets;
 mod stories;
+mod whole_tree;
 
 use vigo_stacks::{Compiled, Diagnostic, SourceTree, compile};
 

@@ -37,7 +37,7 @@ fn survives(files: Vec<(String, Vec<u8>)>) {
     let _ = vigo_stacks::render_fancy(&diagnostics, &tree, false, 80);
     let _ = trace(&tree, "web1", None).0.to_string();
     for policy in compiled.iter().flat_map(|c| &c.policies) {
-        assert_eq!(Policy::from_bytes(&policy.to_bytes()).as_ref(), Ok(policy));
+        assert_eq!(Policy::from_bytes(&policy.to_bytes()).as_ref(), Ok(&**policy));
         resolve(policy, &Facts::default()).unwrap();
     }
 }

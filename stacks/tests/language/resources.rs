@@ -18,7 +18,7 @@ fn plan_of(compiled: &Compiled, name: &str, tags: &[&str]) -> Plan {
 
 fn plan_with(compiled: &Compiled, name: &str, tags: &[&str], traits: Value) -> Plan {
     let policy = &compiled.policies[compiled.route(name).expect("a route").policy];
-    assert_eq!(Policy::from_bytes(&policy.to_bytes()).as_ref(), Ok(policy), "it travels");
+    assert_eq!(Policy::from_bytes(&policy.to_bytes()).as_ref(), Ok(&**policy), "it travels");
     let tags = tags.iter().map(|t| t.to_string()).collect();
     resolve(policy, &Facts { name: name.into(), tags, traits }).expect("a plan")
 }

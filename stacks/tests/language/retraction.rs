@@ -62,7 +62,7 @@ fn states() -> String {
     parts.concat()
 }
 
-fn policies(crates: &[(&str, &str)], given: &str) -> Vec<vigo_stacks::Policy> {
+fn policies(crates: &[(&str, &str)], given: &str) -> Vec<std::sync::Arc<vigo_stacks::Policy>> {
     let files = crates.iter().map(|(name, text)| (format!("configcrates/{name}.vgo"), (*text).to_owned()));
     let hosts = format!("envoys: [{{match: \"*\", configcrates: [{given}]}}]\n");
     let tree = SourceTree::from_files(files.chain([("s/h.vgo".to_owned(), hosts)])).unwrap();

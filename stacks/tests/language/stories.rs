@@ -268,7 +268,7 @@ fn notify_may_name_a_configcrate() {
 fn a_policy_travels_as_canonical_bytes() {
     let compiled = compiled(NGINX);
     let bytes = compiled.policies[0].to_bytes();
-    assert_eq!(Policy::from_bytes(&bytes).as_ref(), Ok(&compiled.policies[0]));
+    assert_eq!(Policy::from_bytes(&bytes).as_ref(), Ok(&*compiled.policies[0]));
     let refused = |bytes: &[u8]| Policy::from_bytes(bytes).unwrap_err().to_string();
     let mut later = bytes.clone();
     assert_eq!(later[1], 2, "the version");
@@ -429,7 +429,7 @@ fn a_condition_that_compiles_travels() {
     };
     let (compiled, _) = compile(&tree(&tree_of(80, 80)));
     let policy = &compiled.unwrap().policies[0];
-    assert_eq!(Policy::from_bytes(&policy.to_bytes()).as_ref(), Ok(policy));
+    assert_eq!(Policy::from_bytes(&policy.to_bytes()).as_ref(), Ok(&**policy));
     for (a, b, why) in [(120, 120, "together are too long"), (200, 1, "written out")] {
         let (none, diagnostics) = compile(&tree(&tree_of(a, b)));
         assert!(none.is_none() && said(&diagnostics).contains(why), "{}", said(&diagnostics));
