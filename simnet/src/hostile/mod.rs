@@ -220,8 +220,15 @@ impl Fleet {
 
     /// What a machine's disk holds of what was forged: a few words on it.
     pub fn forged_on(&self, ix: Ix) -> Option<&'static str> {
+        if self.forged.is_empty() {
+            return None;
+        }
         let records = &self.machines[ix].disk.records;
-        self.forged.iter().find(|(id, _)| records.contains_key(*id)).map(|(_, what)| *what)
+        let known = self.machines[ix].known();
+        // A record goes by its own id, a statement by its id whatever record brought it.
+        let held =
+            |id: &vigo_base::Hash| records.contains_key(id) || known.values().any(|keys| keys.contains(id));
+        self.forged.iter().find(|(id, _)| held(id)).map(|(_, what)| *what)
     }
 
     /// Whether a machine is played by a behaviour, or its node tampered with.

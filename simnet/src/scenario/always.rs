@@ -91,3 +91,42 @@ impl Scenario {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vigo_base::time::secs;
+
+    use super::AUTHORISED;
+    use crate::model::Model;
+    use crate::scenario::{DEEDS, Life, Scenario};
+
+    /// A small fleet in which an operator published and set a few times.
+    fn lived() -> Scenario {
+        let weight = |name: &str| u64::from(["publish", "set"].contains(&name));
+        let weights = DEEDS.iter().map(|deed| (deed.name.to_string(), weight(deed.name))).collect();
+        let mut scenario = Scenario::random(7, &Life { nodes: (4, 4), weights, ..Life::calm() });
+        scenario.begin().unwrap();
+        for _ in 0..12 {
+            scenario.step();
+            scenario.fleet.elapse(secs(3));
+        }
+        scenario.check_authorised().unwrap();
+        scenario
+    }
+
+    /// What the model knows nothing of, nobody did.
+    #[test]
+    fn what_nobody_did_and_counts_all_the_same_is_seen() {
+        let mut scenario = lived();
+        scenario.model = Model::default();
+        let broken = scenario.check_authorised().expect_err("nobody published");
+        assert!(broken.promise == AUTHORISED && broken.what.contains("counts"), "{}", broken.what);
+
+        let mut scenario = lived();
+        let publishes = scenario.fleet.machine(1).known();
+        let held = *publishes.values().flatten().next().unwrap();
+        scenario.fleet.forged.insert(held, "something forged");
+        let broken = scenario.check_authorised().expect_err("it is held");
+        assert!(broken.promise == AUTHORISED && broken.what.contains("something forged"), "{}", broken.what);
+    }
+}
