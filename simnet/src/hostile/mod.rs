@@ -11,9 +11,11 @@
 mod acts;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use vigo_base::time::{millis, secs};
 use vigo_node::boot::meta;
+use vigo_node::crdt::Unverified;
 use vigo_node::sign::Signer;
 use vigo_node::swarm::frame::{Bytes, Frame, Hello, VERSION};
 use vigo_node::swarm::ids::ConnId;
@@ -223,12 +225,16 @@ impl Fleet {
         if self.forged.is_empty() {
             return None;
         }
-        let records = &self.machines[ix].disk.records;
-        let known = self.machines[ix].known();
-        // A record goes by its own id, a statement by its id whatever record brought it.
-        let held =
-            |id: &vigo_base::Hash| records.contains_key(id) || known.values().any(|keys| keys.contains(id));
-        self.forged.iter().find(|(id, _)| held(id)).map(|(_, what)| *what)
+        // A record goes by its own id, a statement by its id whatever record brought it. What a machine wrote while it
+        // was hostile stays on its own disk.
+        let me = self.machines[ix].key.public();
+        let named = |bytes: &Arc<[u8]>| {
+            let record = Unverified::decode(bytes).ok()?;
+            let names = [record.id(), record.key()];
+            (record.trusted().ok()?.author() != me).then_some(names)
+        };
+        let names = self.machines[ix].disk.records.values().filter_map(named).flatten();
+        names.filter_map(|id| self.forged.get(&id)).next().copied()
     }
 
     /// Whether a machine is played by a behaviour, or its node tampered with.
