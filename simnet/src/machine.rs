@@ -11,6 +11,7 @@ use vigo_base::{Dice, Hash, Machine as _, Outbox, SecretKey, SpannerId, Time};
 use vigo_executors::FakeHost;
 use vigo_node::boot::meta;
 use vigo_node::content_types::config::Epoch;
+use vigo_node::crdt::Space;
 use vigo_node::swarm::beacon::Choice;
 use vigo_node::swarm::outline::{BlobRef, Outline};
 use vigo_node::warrant::{Anchor, Evidence, Request, Warrants};
@@ -71,6 +72,8 @@ pub struct Machine {
     pub clock: Skew,
     /// Whether it sends no records to anybody.
     pub withholds: bool,
+    /// What it wrote while it was played: in which life, and its last sequence.
+    pub wrote: BTreeMap<Space, (u64, u64)>,
     /// Whether the chunks it serves are rotten.
     pub lies: bool,
     /// Whether it is played, by hand or by a behaviour, and answers those who call.
@@ -105,6 +108,7 @@ impl Machine {
             heads: Vec::new(),
             clock: Skew::default(),
             withholds: false,
+            wrote: BTreeMap::new(),
             lies: false,
             played: false,
             ranges_only: false,

@@ -56,14 +56,25 @@ impl Fleet {
 
     /// A record of its own, properly signed. It goes onto its disk, where its next life would find it.
     fn own_record(&mut self, ix: Ix, space: &Space, kind: u16, payload: Vec<u8>) -> Option<Record> {
-        let me = self.machines[ix].key.public();
-        let read = |bytes: &Arc<[u8]>| Unverified::decode(bytes).and_then(Unverified::trusted).ok();
-        let records = self.machines[ix].disk.records.values().filter_map(read);
-        let mine = records.filter(|record| record.author() == me && record.space() == space);
-        let seq = mine.map(|record| record.seq()).max().unwrap_or(0) + 1;
+        let seq = self.last_written(ix, space) + 1;
         let record = self.signed(ix, space, seq, kind, payload)?;
         self.machines[ix].disk.records.insert(record.id(), record.bytes().clone());
+        let life = self.machines[ix].life;
+        self.machines[ix].wrote.insert(space.clone(), (life, seq));
         Some(record)
+    }
+
+    /// The sequence of its last record in a space: by its disk, which nobody else writes to while it is played.
+    fn last_written(&self, ix: Ix, space: &Space) -> u64 {
+        let machine = &self.machines[ix];
+        if let Some((_, seq)) = machine.wrote.get(space).filter(|(life, _)| *life == machine.life) {
+            return *seq;
+        }
+        let me = machine.key.public();
+        let read = |bytes: &Arc<[u8]>| Unverified::decode(bytes).and_then(Unverified::trusted).ok();
+        let records = machine.disk.records.values().filter_map(read);
+        let mine = records.filter(|record| record.author() == me && record.space() == space);
+        mine.map(|record| record.seq()).max().unwrap_or(0)
     }
 
     fn signed(&self, ix: Ix, space: &Space, seq: u64, kind: u16, payload: Vec<u8>) -> Option<Record> {

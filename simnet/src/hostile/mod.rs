@@ -28,6 +28,8 @@ use crate::{Fleet, Ix};
 
 /// Connections that a hostile machine keeps.
 const CONNS: usize = 4;
+/// Acts after each of which a hostile machine slows down to half.
+const BURST: u64 = 400;
 /// Frames of others that it remembers.
 const HEARD: usize = 64;
 
@@ -136,7 +138,8 @@ impl Fleet {
         if !hostile.conns.is_empty() {
             self.misbehave(ix, &mut hostile);
         }
-        let pause = millis(200) + self.dice.below(millis(1_500));
+        // For hours on end it goes on in bursts that are further and further apart, up to a minute.
+        let pause = (millis(200) + self.dice.below(millis(1_500))) << (hostile.acts / BURST).min(6);
         let life = self.machines[ix].life;
         self.world.after(pause, Event::Hostile(ix, life));
         self.hostile.insert(ix, hostile);
