@@ -221,7 +221,11 @@ struct Undone {
 /// does its copy.
 fn undo(everywhere: &Everywhere, stacks: &Path) -> Result<(), Failure> {
     let place = stacks.join(COPIES);
-    let kept = if place.is_dir() { tree::read(&place)? } else { SourceTree::new() };
+    let kept = match tree::read(&place) {
+        Ok(kept) => kept,
+        Err(failure) if !place.is_dir() || failure.what.ends_with("is empty") => SourceTree::new(),
+        Err(failure) => return Err(failure),
+    };
     let mut all = Vec::new();
     for (path, bytes) in kept.iter() {
         let (file, copy) = (stacks.join(path), place.join(path));
@@ -232,6 +236,10 @@ fn undo(everywhere: &Everywhere, stacks: &Path) -> Result<(), Failure> {
             fs::remove_file(&copy).map_err(|e| Failure::io("remove", &copy, &e))?;
         }
         all.push(Undone { path: path.to_owned(), restored: untouched });
+    }
+    if all.iter().all(|undone| undone.restored) {
+        // Only empty directories are left; it does not matter if they stay.
+        let _ = fs::remove_dir_all(&place);
     }
     let shown = escaped(&place.display().to_string());
     Show::new(everywhere).result(&json!({"files": &all}), || {
