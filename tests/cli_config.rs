@@ -47,6 +47,10 @@ fn a_tree_is_linted_and_formatted() {
     let text = room.read("a/stacks/configcrates/note.vgo");
     assert!(text.starts_with("# of mine\n#~ Manages file\nname: note\nresources:\n"), "{text}");
     assert!(room.cli("config fmt --check --stacks a/stacks").good().contains("everything is formatted"));
+    let undone = room.cli("config fmt --undo --stacks a/stacks --json").json();
+    assert_eq!(undone["files"][0]["restored"], true, "{undone}");
+    assert_eq!(room.read("a/stacks/configcrates/note.vgo"), UNTIDY, "as it was");
+    assert!(room.cli("config fmt --undo --stacks a/stacks").good().contains("nothing was formatted"));
     room.write("a/stacks/configcrates/bad.vgo", "name: [\n");
     let bad = room.cli("config fmt --stacks a/stacks");
     assert!(bad.code == 7 && bad.err.contains("left as they are"), "{}", bad.err);
@@ -92,7 +96,7 @@ fn a_publish_formats_and_a_failed_one_changes_nothing() {
         note.contains("target_path: /note") && note.contains("# of mine") && note.contains("\"0644\""),
         "{note}"
     );
-    assert!(!room.path("a/stacks/.before-publish").exists());
+    assert_eq!(room.read("a/stacks/.before-format/configcrates/note.vgo"), UNTIDY, "a copy is kept");
     let live = room.read("a/.live/configcrates/note.vgo");
     assert!(!live.contains('#') && live.contains("target_path: /note"), "{live}");
     assert!(room.read("a/.live/hosts.vgo").contains("envoys"));

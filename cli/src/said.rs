@@ -5,7 +5,7 @@
 
 use std::io::{IsTerminal, stderr};
 
-use vigo_stacks::{Diagnostic, SourceTree, render_fancy};
+use vigo_stacks::{Diagnostic, SourceTree, render_fancy, secrets};
 
 use crate::args::Everywhere;
 use crate::exit::{Exit, Failure};
@@ -13,6 +13,9 @@ use crate::{show, words};
 
 /// Prints diagnostics to standard error.
 pub fn print(everywhere: &Everywhere, diagnostics: &[Diagnostic], tree: &SourceTree) {
+    let mut diagnostics = diagnostics.to_vec();
+    secrets::mask(&mut diagnostics, tree);
+    let diagnostics = diagnostics.as_slice();
     if everywhere.json {
         for diagnostic in diagnostics {
             if let Ok(line) = serde_json::to_string(diagnostic) {

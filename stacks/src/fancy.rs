@@ -8,6 +8,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, S
 use vigo_base::text::escaped;
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::secrets::masked;
 use crate::source::SourceTree;
 
 /// Bytes of the longest line that is drawn.
@@ -50,7 +51,8 @@ impl<'a> Drawn<'a> {
         let source = text.filter(|text| near(text)).map(|text| {
             let text = text.strip_prefix('\u{feff}').unwrap_or(text);
             // What would move the cursor is replaced, one character for one, so that columns stay right.
-            let safe: String = text
+            // So is what looks like a credential.
+            let safe: String = masked(text)
                 .chars()
                 .map(|c| if c.is_control() && c != '\n' && c != '\t' { ' ' } else { c })
                 .collect();

@@ -25,7 +25,7 @@ pub struct Lint {
 /// `vigocli config fmt`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vigocli config fmt                      the whole tree\n  vigocli config fmt --check --diff       change nothing, show what would\n  vigocli config fmt configcrates/web.vgo ./site\n\nKeys come into order, unquoted booleans and modes get quotes, tabs become spaces, `#~` labels are refreshed. Your comments, blank lines and texts stay; a file whose meaning could change is left alone."
+    after_help = "Examples:\n  vigocli config fmt                      the whole tree\n  vigocli config fmt --check --diff       change nothing, show what would\n  vigocli config fmt configcrates/web.vgo ./site\n  vigocli config fmt --undo               give back what the last formatting changed\n\nKeys come into order, unquoted booleans and modes get quotes, tabs become spaces, `#~` labels are refreshed. Your comments, blank lines and texts stay; a file whose meaning could change is left alone."
 )]
 pub struct Fmt {
     /// Files or directories [default: the whole tree]
@@ -40,6 +40,9 @@ pub struct Fmt {
     /// Show what changes, line by line
     #[arg(long)]
     pub diff: bool,
+    /// Put the files of the tree back as they were before they were last formatted, by this or by a publish
+    #[arg(long, conflicts_with_all = ["paths", "check", "diff"])]
+    pub undo: bool,
 }
 
 /// `vigocli config diff`.

@@ -1,7 +1,8 @@
 //! `vigocli config fmt`, and the formatting that a publish does.
 //!
-//! Files are replaced whole, by renaming, and keep their permissions. A publish keeps a copy of each file that it
-//! changes in `.before-publish` of the tree until it has succeeded. Nothing outside of the tree is ever written.
+//! Files are replaced whole, by renaming, and keep their permissions. Of each file that is changed a copy stays in
+//! `.before-format` of the tree, as it was before the last change; `--undo` puts it back. Nothing outside of the tree is
+//! ever written.
 
 use std::fs;
 use std::io::Write as _;
@@ -9,9 +10,10 @@ use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::json;
 use similar::TextDiff;
 use vigo_base::text::escaped;
-use vigo_stacks::format::{Change, format_tree};
+use vigo_stacks::format::{Change, format, format_tree};
 use vigo_stacks::{SourceTree, any_error};
 
 use crate::args::Everywhere;
@@ -21,7 +23,7 @@ use crate::show::Show;
 use crate::{said, tree, words};
 
 /// Where the copies are, below a tree.
-const COPIES: &str = ".before-publish";
+const COPIES: &str = ".before-format";
 /// Bytes of a diff that are shown.
 const SHOWN: usize = 1024 * 1024;
 
@@ -36,6 +38,9 @@ struct Report<'a> {
 /// # Errors
 /// [`Failure`] if a file cannot be read, written or formatted, or with `--check` is not formatted.
 pub fn run(everywhere: &Everywhere, args: &Fmt) -> Result<(), Failure> {
+    if args.undo {
+        return undo(everywhere, &args.tree.stacks);
+    }
     let mut all = Vec::new();
     let mut wrong = Vec::new();
     let mut shown = String::new();
@@ -48,9 +53,9 @@ pub fn run(everywhere: &Everywhere, args: &Fmt) -> Result<(), Failure> {
                 shown +=
                     &diff(&change.path, source.get(&change.path).unwrap_or_default(), change.text.as_bytes());
             }
-            if !args.check {
-                replace(&root.join(&change.path), change.text.as_bytes())?;
-            }
+        }
+        if !args.check {
+            Copies::write(&root, &source, &changes)?;
         }
         all.extend(changes);
     }
@@ -157,15 +162,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Copies of files that a publish changes; they stay until it has succeeded.
+/// Copies of files that were formatted, as they were before.
 #[derive(Debug)]
 pub struct Copies {
     place: PathBuf,
 }
 
 impl Copies {
-    /// Writes the changes into the tree, after a copy of each file. A copy that is there already, of a publish that
-    /// failed, is the older one and stays.
+    /// Writes the changes into the tree, after a copy of each file. A copy of an earlier change of the same file makes
+    /// room.
     ///
     /// # Errors
     /// [`Failure`] if that cannot be done, or somebody edited a file since it was read as `before`; what was changed has
@@ -176,10 +181,10 @@ impl Copies {
             let path = stacks.join(&change.path);
             if before.get(&change.path) != Some(tree::read_file(&path)?.as_slice()) {
                 let what = format!(
-                    "{} was edited while it was being published",
+                    "{} was edited while it was being formatted",
                     escaped(&path.display().to_string())
                 );
-                return Err(Failure::new(Exit::Stale, what).hint("nothing was changed: publish again"));
+                return Err(Failure::new(Exit::Stale, what).hint("nothing was changed: try again"));
             }
         }
         for change in changes {
@@ -187,18 +192,10 @@ impl Copies {
             if let Some(dir) = to.parent() {
                 fs::create_dir_all(dir).map_err(|e| Failure::io("write", dir, &e))?;
             }
-            if !to.exists() {
-                fs::copy(&from, &to).map_err(|e| Failure::io("copy", &from, &e))?;
-            }
+            fs::copy(&from, &to).map_err(|e| Failure::io("copy", &from, &e))?;
             replace(&from, change.text.as_bytes())?;
         }
         Ok(Copies { place })
-    }
-
-    /// Removes the copies: the publish has succeeded.
-    pub fn remove(self) {
-        // Left-over copies are older than what was published, and do no harm.
-        let _ = fs::remove_dir_all(&self.place);
     }
 
     /// Says with a failure where the copies are.
@@ -206,11 +203,56 @@ impl Copies {
         if !self.place.exists() {
             return failure;
         }
-        let place = escaped(&self.place.display().to_string());
-        let kept = format!("the tree was formatted; the files as they were are in {place}");
+        let kept =
+            "the tree was formatted; vigocli config fmt --undo gives the files back as they were".to_owned();
         let hint = failure.hint.as_ref().map_or(kept.clone(), |hint| format!("{hint}\n{kept}"));
         failure.hint(hint)
     }
+}
+
+/// What became of a copy.
+#[derive(Debug, Serialize)]
+struct Undone {
+    path: String,
+    restored: bool,
+}
+
+/// Puts every file back as it was before it was last formatted, unless somebody edited it since: then it stays, and so
+/// does its copy.
+fn undo(everywhere: &Everywhere, stacks: &Path) -> Result<(), Failure> {
+    let place = stacks.join(COPIES);
+    let kept = match tree::read(&place) {
+        Ok(kept) => kept,
+        Err(failure) if !place.is_dir() || failure.what.ends_with("is empty") => SourceTree::new(),
+        Err(failure) => return Err(failure),
+    };
+    let mut all = Vec::new();
+    for (path, bytes) in kept.iter() {
+        let (file, copy) = (stacks.join(path), place.join(path));
+        let now = if file.exists() { tree::read_file(&file)? } else { Vec::new() };
+        let untouched = format(path, bytes).is_ok_and(|done| done.text.as_bytes() == now);
+        if untouched {
+            replace(&file, bytes)?;
+            fs::remove_file(&copy).map_err(|e| Failure::io("remove", &copy, &e))?;
+        }
+        all.push(Undone { path: path.to_owned(), restored: untouched });
+    }
+    if all.iter().all(|undone| undone.restored) {
+        // Only empty directories are left; it does not matter if they stay.
+        let _ = fs::remove_dir_all(&place);
+    }
+    let shown = escaped(&place.display().to_string());
+    Show::new(everywhere).result(&json!({"files": &all}), || {
+        let line = |undone: &Undone| match undone.restored {
+            true => format!("{} is as it was\n", escaped(&undone.path)),
+            false => format!(
+                "{} was edited since and stays; as it was, it lies in {shown}\n",
+                escaped(&undone.path)
+            ),
+        };
+        let lines: String = all.iter().map(line).collect();
+        if lines.is_empty() { "nothing was formatted that could be put back\n".to_owned() } else { lines }
+    })
 }
 
 #[cfg(test)]
@@ -219,7 +261,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn copies_are_kept_until_a_publish_succeeds() {
+    fn a_file_that_was_formatted_can_be_had_back() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("configcrates/a.vgo");
         fs::create_dir(dir.path().join("configcrates")).unwrap();
@@ -233,18 +275,26 @@ mod tests {
             Copies::write(dir.path(), &source, &format_tree(&source).0).unwrap()
         };
         let copies = write();
-        let copy = dir.path().join(".before-publish/configcrates/a.vgo");
+        let copy = dir.path().join(".before-format/configcrates/a.vgo");
         assert_eq!(fs::read_to_string(&copy).unwrap(), "resources: []\nname: a\n");
         assert_eq!(fs::read_to_string(&file).unwrap(), "name: a\nresources: []\n");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::metadata(&file).unwrap().uid(), owner, "an operator's file stays the operator's");
-        assert!(copies.mention(Failure::new(Exit::Failed, "x")).hint.unwrap().contains(".before-publish"));
-        // It failed, was edited and is tried again: the copy is still the operator's first.
+        assert!(copies.mention(Failure::new(Exit::Failed, "x")).hint.unwrap().contains("fmt --undo"));
+        // It is edited and formatted again: the copy is of that.
         fs::write(&file, "resources: [] # more\nname: a\n").unwrap();
-        let copies = write();
-        assert_eq!(fs::read_to_string(&copy).unwrap(), "resources: []\nname: a\n");
-        copies.remove();
+        write();
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "resources: [] # more\nname: a\n");
+        let everywhere = Everywhere::default();
+        let formatted = fs::read_to_string(&file).unwrap();
+        fs::write(&file, "name: b\n").unwrap();
+        undo(&everywhere, dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "name: b\n", "what was edited since stays");
+        fs::write(&file, formatted).unwrap();
+        undo(&everywhere, dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "resources: [] # more\nname: a\n");
         assert!(!copy.exists());
+        undo(&everywhere, dir.path()).unwrap();
         let source = tree::read(dir.path()).unwrap();
         fs::write(&file, "resources: [] # now\nname: a\n").unwrap();
         let changes = [Change { path: "configcrates/a.vgo".into(), repairs: vec![], text: "x".into() }];

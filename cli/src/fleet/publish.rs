@@ -81,7 +81,6 @@ pub fn run(everywhere: &Everywhere, args: &Publish) -> Result<(), Failure> {
     };
     let done = publish(&client, &signer, &ready.source, &ready.compiled, &args.note)
         .map_err(|failure| copies.mention(failure))?;
-    copies.remove();
     if !drafts.is_empty() {
         let told = retract::write(&args.tree.stacks, &drafts);
         match told {
@@ -152,7 +151,9 @@ pub fn lint(source: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
     let (compiled, mut diagnostics) = compile(source);
     diagnostics.extend(secrets::scan(source));
     let compiled = compiled.filter(|_| !any_error(&diagnostics));
-    (compiled, finish(diagnostics))
+    let mut diagnostics = finish(diagnostics);
+    secrets::mask(&mut diagnostics, source);
+    (compiled, diagnostics)
 }
 
 /// Checks the tree, formats it in memory and checks that again; nothing is written.

@@ -178,11 +178,7 @@ fn wanted(source: &str, item: &Item, defaults: Option<&Item>) -> Option<Wanted> 
     let handles = matches!(state.as_deref(), Some("restarted" | "reloaded"))
         || of.reversal.by_command() && text("on_revert").is_none();
     if rests || answers && handles {
-        let review = of.reversal.by_command().then_some("look whether what it did has to be undone");
-        let level = if review.is_some() { "low" } else { "high" };
-        let how = "rest, for it only answers changes".to_owned();
-        let fields = vec![("when", "false".to_owned())];
-        return Some(Wanted { fields, undone: undone(level, how, review), out: false });
+        return Some(resting(of, &undone));
     }
     let mut wanted = match of.reversal {
         Reversal::State(target, _) if state.as_deref() == Some(target) && !noted("state") => {
@@ -220,6 +216,16 @@ fn wanted(source: &str, item: &Item, defaults: Option<&Item>) -> Option<Wanted> 
         wanted.fields.push(("when", rest));
     }
     Some(wanted)
+}
+
+/// What only answers changes rests: there is nothing that it keeps on the machine.
+fn resting(of: &Type, undone: &dyn Fn(&'static str, String, Option<&str>) -> Undone) -> Wanted {
+    let (level, review) = match of.reversal.by_command() {
+        true => ("low", Some("look whether what it did has to be undone")),
+        false => ("high", None),
+    };
+    let how = "rest, for it only answers changes".to_owned();
+    Wanted { fields: vec![("when", "false".into())], undone: undone(level, how, review), out: false }
 }
 
 /// Whether a condition waits for a trigger, and what is left of it without, as it is written.

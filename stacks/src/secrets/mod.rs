@@ -3,7 +3,7 @@
 //! Every line of every file of a tree is looked at, comments and templates too. It never shows what it found, only
 //! where and what kind it is. A place that is meant is named with the comment `#vigo:allow-secret` and a reason, on
 //! the line, above it, or on the line that opens a block text; the reason is required. Each line is looked at in
-//! time linear in its length.
+//! time linear in its length. Who shows lines or diagnostics of a tree covers what it finds with [`masked`] and [`mask`].
 
 mod tokens;
 
@@ -27,6 +27,58 @@ pub fn scan(tree: &SourceTree) -> Vec<Diagnostic> {
         file(path, &String::from_utf8_lossy(bytes), &mut found);
     }
     finish(found)
+}
+
+/// `text` with every character of what looks like a credential as `*`, so that columns stay right: for whoever shows lines
+/// of a tree, for whatever reason. Of a private key all lines are covered.
+pub fn masked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut within = false;
+    for line in text.split_inclusive('\n') {
+        let marks = line.contains("PRIVATE KEY-----");
+        let stars = |from: usize, to: usize| -> String {
+            line[from..to].chars().map(|c| if c.is_whitespace() { c } else { '*' }).collect()
+        };
+        if within && !marks {
+            out += &stars(0, line.len());
+            continue;
+        }
+        within = marks && line.contains("-----BEGIN");
+        let mut done = 0;
+        for hit in tokens::in_line(line.trim_end_matches(['\n', '\r'])) {
+            if hit.start >= done {
+                out += &line[done..hit.start];
+                out += &stars(hit.start, hit.end);
+                done = hit.end;
+            }
+        }
+        out += &line[done..];
+    }
+    out
+}
+
+/// Takes out of diagnostics what looks like a credential on the lines that they are about: what was found there may be
+/// one, whatever the rule.
+pub fn mask(diagnostics: &mut [Diagnostic], tree: &SourceTree) {
+    for diagnostic in diagnostics {
+        let text = tree.get(&diagnostic.path).map(String::from_utf8_lossy).unwrap_or_default();
+        let line = text.lines().nth(diagnostic.line.saturating_sub(1)).unwrap_or("");
+        let secrets: Vec<&str> = tokens::in_line(line).iter().map(|hit| &line[hit.start..hit.end]).collect();
+        let clean = |said: &mut String| {
+            for secret in &secrets {
+                *said = said.replace(secret, "***");
+                // What is shown cut short is a beginning of it.
+                let shown = said.trim_end_matches('…');
+                if shown.len() >= 4 && secret.contains(shown) {
+                    *said = "***".to_owned();
+                }
+            }
+        };
+        clean(&mut diagnostic.message);
+        let others =
+            [&mut diagnostic.found, &mut diagnostic.expected, &mut diagnostic.nearest, &mut diagnostic.help];
+        others.into_iter().flatten().for_each(clean);
+    }
 }
 
 /// A marker, as far as it reaches.
