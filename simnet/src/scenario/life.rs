@@ -64,7 +64,7 @@ impl Life {
 
     /// For the long run: many hours of fleets that stay above twenty nodes, whatever is revoked.
     pub fn long() -> Life {
-        Life { nodes: (22, 26), steps: 120, pause: mins(40), stable: mins(60), ..Life::short() }
+        Life { nodes: (25, 29), steps: 120, pause: mins(40), stable: mins(60), ..Life::short() }
     }
 
     /// How often a deed happens beside the others.
