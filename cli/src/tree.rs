@@ -150,6 +150,9 @@ impl Reader {
             );
         }
         match fs::metadata(&real) {
+            Ok(meta) if meta.is_dir() && path.ends_with(".vgo") => {
+                self.refuse(path, "a directory with the name of a file of configuration; rename it");
+            }
             Ok(meta) if meta.is_dir() => self.walk(&real, path, depth + 1),
             Ok(meta) if meta.is_file() => match read_file(&real) {
                 Ok(bytes) => {

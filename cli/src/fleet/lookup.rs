@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use vigo_base::text::{escaped, nearest};
 use vigo_stacks::Workshop;
+use vigo_stacks::diagnostic::tally;
 use vigo_stacks::rules::{self, Rule};
 use vigo_stacks::search::{Found, Sought, search as find};
 
@@ -55,9 +56,9 @@ fn linted(everywhere: &Everywhere, args: &Lint, workshop: &mut Workshop) -> Resu
     said::print(everywhere, &diagnostics, &source);
     let show = Show::new(everywhere);
     let (policies, routes) = compiled.as_ref().map_or((0, 0), |c| (c.policies.len(), c.routes.len()));
-    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+    let (errors, warnings) = tally(&diagnostics);
     let body = json!({
-        "errors": errors, "warnings": diagnostics.len() - errors, "policies": policies, "routes": routes,
+        "errors": errors, "warnings": warnings, "policies": policies, "routes": routes,
         "diagnostics": diagnostics,
     });
     if everywhere.json || errors == 0 {
