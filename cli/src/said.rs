@@ -5,6 +5,7 @@
 
 use std::io::{IsTerminal, stderr};
 
+use vigo_stacks::diagnostic::tally;
 use vigo_stacks::{Diagnostic, SourceTree, render_fancy, secrets};
 
 use crate::args::Everywhere;
@@ -40,8 +41,7 @@ pub fn print(everywhere: &Everywhere, diagnostics: &[Diagnostic], tree: &SourceT
 /// # Errors
 /// [`Failure`] with [`Exit::Config`].
 pub fn judge(diagnostics: &[Diagnostic], strict: bool, consequence: &str) -> Result<(), Failure> {
-    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
-    let warnings = diagnostics.len() - errors;
+    let (errors, warnings) = tally(diagnostics);
     if errors > 0 || (strict && warnings > 0) {
         let (wrong, odd) =
             (words::count(errors, "error", "errors"), words::count(warnings, "warning", "warnings"));

@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use vigo_base::text::escaped;
+use vigo_base::{Hash, hash::Hasher};
 use vigo_stacks::SourceTree;
 use vigo_stacks::source::{FILE_BYTES, FILES_MAX};
 
@@ -50,6 +51,33 @@ pub fn read(dir: &Path) -> Result<SourceTree, Failure> {
             .hint("docs/language.md begins with a small example; or name another tree with --stacks DIR"));
     }
     Ok(reader.tree)
+}
+
+/// What the files below `dir` look like from outside: their names, sizes and times. It changes when one of them is
+/// written, added or removed; what cannot be looked at counts as such.
+pub fn stamp(dir: &Path) -> Hash {
+    let (mut hasher, mut left) = (Hasher::default(), FILES_MAX);
+    look(dir, DEPTH, &mut left, &mut hasher);
+    hasher.finish()
+}
+
+fn look(dir: &Path, depth: usize, left: &mut usize, hasher: &mut Hasher) {
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    let shown = |path: &&PathBuf| !path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+    for path in paths.iter().filter(shown) {
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            return;
+        }
+        let Ok(meta) = fs::metadata(path) else { continue };
+        hasher.update(path.as_os_str().as_encoded_bytes());
+        hasher.update(format!("\0{} {:?}\0", meta.len(), meta.modified().ok()).as_bytes());
+        if meta.is_dir() && depth > 0 {
+            look(path, depth - 1, left, hasher);
+        }
+    }
 }
 
 /// Reads one file of at most [`FILE_BYTES`].
@@ -122,6 +150,9 @@ impl Reader {
             );
         }
         match fs::metadata(&real) {
+            Ok(meta) if meta.is_dir() && path.ends_with(".vgo") => {
+                self.refuse(path, "a directory with the name of a file of configuration; rename it");
+            }
             Ok(meta) if meta.is_dir() => self.walk(&real, path, depth + 1),
             Ok(meta) if meta.is_file() => match read_file(&real) {
                 Ok(bytes) => {

@@ -79,6 +79,9 @@ pub struct Diagnostic {
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// Errors and warnings for which this one stands because they are not listed.
+    #[serde(skip)]
+    pub unlisted: (usize, usize),
 }
 
 impl Diagnostic {
@@ -95,6 +98,7 @@ impl Diagnostic {
             expected: None,
             nearest: None,
             help: None,
+            unlisted: (0, 0),
         }
     }
 
@@ -192,20 +196,32 @@ pub fn any_error(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(Diagnostic::is_error)
 }
 
+/// How many errors and warnings there are, those that are not listed included.
+pub fn tally(diagnostics: &[Diagnostic]) -> (usize, usize) {
+    let own = |d: &Diagnostic| match (d.rule == rules::TOO_MANY, d.is_error()) {
+        (true, _) => d.unlisted,
+        (false, true) => (1, 0),
+        (false, false) => (0, 1),
+    };
+    diagnostics.iter().map(own).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+}
+
 /// Puts diagnostics into their order (path, line, column), each once, at most [`DIAGNOSTICS_MAX`], errors
 /// before warnings where they must be cut.
 pub fn finish(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.sort();
     diagnostics.dedup();
     if diagnostics.len() > DIAGNOSTICS_MAX {
-        let more = diagnostics.len() - DIAGNOSTICS_MAX;
-        diagnostics.sort_by_key(|d| d.severity);
+        diagnostics.sort_by_key(|d| (d.rule == rules::TOO_MANY, d.severity));
+        let unlisted = tally(&diagnostics[DIAGNOSTICS_MAX..]);
+        let more = unlisted.0 + unlisted.1;
         let last = diagnostics[DIAGNOSTICS_MAX - 1].clone();
         diagnostics.truncate(DIAGNOSTICS_MAX);
         diagnostics.sort();
         let site = Site { path: last.path.as_str().into(), line: last.line, column: last.column, length: 1 };
         let message = format!("{more} more are not listed");
-        diagnostics.push(Diagnostic::warning(rules::TOO_MANY, &site, message).help("mend these first"));
+        let told = Diagnostic::warning(rules::TOO_MANY, &site, message).help("mend these first");
+        diagnostics.push(Diagnostic { unlisted, ..told });
     }
     diagnostics
 }

@@ -91,5 +91,5 @@ pub use plan::{Plan, Step};
 pub use policy::{BadPolicy, Policy};
 pub use resolve::{Facts, Problem, resolve};
 pub use source::{BadTree, SourceTree};
-pub use trace::{Trace, trace};
+pub use trace::{Trace, Tracer, trace};
 pub use workshop::Workshop;

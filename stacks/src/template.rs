@@ -124,15 +124,20 @@ fn run(
 
 /// A template with our functions: `default`, and the guards that [`rewrite`] inserts.
 fn guarded(position: Arc<AtomicUsize>, missing: Missing) -> Template {
-    let steps = AtomicUsize::new(0);
+    let steps = Arc::new(AtomicUsize::new(0));
+    let (of_lists, of_maps) = (Arc::clone(&steps), Arc::clone(&steps));
     Template::new("")
         .max_range_iters(STEPS as u64)
         .func("default", |args| match args {
             [fallback, value] => Ok(if gotmpl::is_true(value) { value.clone() } else { fallback.clone() }),
             _ => Err(GoError::Exec("default needs a fallback: `.Vars.x | default \"info\"`".into())),
         })
-        .func("list", |args| Ok(GoValue::List(args.iter().cloned().collect())))
-        .func("dict", |args| {
+        .func("list", move |args| {
+            charge(&of_lists, args)?;
+            Ok(GoValue::List(args.iter().cloned().collect()))
+        })
+        .func("dict", move |args| {
+            charge(&of_maps, args)?;
             let mut map: BTreeMap<Arc<str>, GoValue> = BTreeMap::new();
             for pair in args.chunks(2) {
                 match pair {
@@ -163,6 +168,27 @@ fn guarded(position: Arc<AtomicUsize>, missing: Missing) -> Template {
             [other] => Ok(other.clone()),
             _ => Err(GoError::Exec("printf needs a format".into())),
         })
+}
+
+/// What a list or a map holds, lists in it included, counts as actions: a list of itself twice, again and again, is
+/// made in no time and never looked through.
+fn charge(steps: &AtomicUsize, args: &[GoValue]) -> gotmpl::Result<()> {
+    let (mut weight, mut open) = (0, args.iter().collect::<Vec<_>>());
+    while let Some(value) = open.pop() {
+        weight += 1;
+        if weight > STEPS {
+            break;
+        }
+        match value {
+            GoValue::List(items) => open.extend(items.iter()),
+            GoValue::Map(map) => open.extend(map.values()),
+            _ => {}
+        }
+    }
+    if steps.fetch_add(weight, Ordering::Relaxed) + weight > STEPS {
+        return Err(GoError::Exec(format!("its lists and maps come to more than {STEPS} values")));
+    }
+    Ok(())
 }
 
 /// The guard: what may become text.

@@ -203,31 +203,59 @@ fn origin(site: &Site) -> String {
 /// Traces `host` through a tree, with its traits if they are known. What is wrong with the tree is reported as
 /// by [`crate::compile()`], without what only whole policies show; the trace shows what could be read.
 pub fn trace(tree: &SourceTree, host: &str, traits: Option<&Value>) -> (Trace, Vec<Diagnostic>) {
-    let mut sink = Vec::new();
-    let parsed = read::tree(tree, &mut sink);
-    crate::check::check(&parsed, &mut sink);
+    let tracer = Tracer::new(tree);
+    let trace = tracer.trace(host, traits);
+    (trace, tracer.diagnostics)
+}
+
+/// A tree made ready to trace any number of hosts through it.
+#[derive(Debug)]
+pub struct Tracer {
+    parsed: Parsed,
+    claims: Claims,
+    /// What is wrong with the tree, as far as [`trace`] tells it.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Tracer {
+    /// Reads and checks the tree.
+    pub fn new(tree: &SourceTree) -> Tracer {
+        let mut sink = Vec::new();
+        let parsed = read::tree(tree, &mut sink);
+        crate::check::check(&parsed, &mut sink);
+        let claims = Claims::of(&parsed);
+        Tracer { parsed, claims, diagnostics: finish(sink) }
+    }
+
+    /// Traces one host, with its traits if they are known.
+    pub fn trace(&self, host: &str, traits: Option<&Value>) -> Trace {
+        traced(&self.parsed, &self.claims, host, traits)
+    }
+}
+
+fn traced(parsed: &Parsed, claims: &Claims, host: &str, traits: Option<&Value>) -> Trace {
     let mut matching = parsed.blocks.iter().filter(|b| glob_matches(&b.pattern.value, host));
     let block = matching.next();
     let mut trace = Trace::of(host);
     trace.matched = block.map(|block| matched(block));
     trace.shadowed = matching.map(|block| matched(block)).collect();
     if let Some(block) = block {
-        let composition = compose::compose(&parsed, block);
+        let composition = compose::compose(parsed, block);
         let commons = compose::chain(&block.dir).into_iter().filter_map(|d| parsed.commons.get(d));
         trace.common = commons.map(|c| c.path.to_string()).collect();
-        let environments = compose::environments(&parsed, block);
+        let environments = compose::environments(parsed, block);
         trace.environments = environments.map(|(_, e)| format!("{} ({})", e.path, e.name.value)).collect();
         let tag =
             |tag: &crate::parsed::Name| TracedTag { name: tag.value.clone(), origin: origin(&tag.site) };
         trace.tags = block.tags.iter().map(tag).collect();
-        trace.configcrates = traced_crates(&parsed, &composition, traits);
+        trace.configcrates = traced_crates(parsed, &composition, traits);
         trace.excluded = composition.excluded.iter().map(traced_exclusion).collect();
-        trace.vars = traced_vars(&parsed, &composition);
+        trace.vars = traced_vars(parsed, &composition);
         let waivers = compliance::waivers(&parsed.waivers, &block.dir).cloned();
         trace.waivers = waivers.map(|waiver| TracedWaiver { waiver, counts: None }).collect();
-        trace.controls = traced_controls(&Claims::of(&parsed), &trace);
+        trace.controls = traced_controls(claims, &trace);
     }
-    (trace, finish(sink))
+    trace
 }
 
 impl Trace {

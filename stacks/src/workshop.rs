@@ -22,6 +22,7 @@ use crate::diagnostic::{Diagnostic, any_error, finish};
 use crate::parsed::{Common, Configcrate, Environment, MatchBlock, Parsed, Ref, Role};
 use crate::policy::Policy;
 use crate::read::{self, FileRead, read_file};
+use crate::secrets::{mask, scan_file};
 use crate::source::{Asked, SourceTree, Templates};
 
 /// What was made from a tree, for the next time that it is compiled.
@@ -37,7 +38,9 @@ pub struct Workshop {
 #[derive(Debug)]
 struct KeptFile {
     bytes: Hash,
-    read: Arc<FileRead>,
+    read: FileRead,
+    /// What looks like a credential in it, if somebody asked.
+    secrets: Option<Vec<Diagnostic>>,
 }
 
 #[derive(Debug)]
@@ -72,15 +75,30 @@ impl Workshop {
 
     /// Compiles a tree, as [`crate::compile()`] does.
     pub fn compile(&mut self, tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
+        self.compiled(tree, false)
+    }
+
+    /// Compiles a tree and looks for credentials in the clear: everything that stops a publish. No diagnostic shows one.
+    pub fn lint(&mut self, tree: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
+        self.compiled(tree, true)
+    }
+
+    fn compiled(&mut self, tree: &SourceTree, secrets: bool) -> (Option<Compiled>, Vec<Diagnostic>) {
         let mut sink = Vec::new();
         let parsed = self.read(tree, &mut sink);
+        if secrets {
+            self.secrets(tree, &mut sink);
+        }
         check::check(&parsed, &mut sink);
         let retracted = parsed.mentions().filter(|m| m.is_absent()).map(|m| m.name.value.as_str());
         let templates = Templates::of(tree);
         let library = Library::new(&parsed.configcrates, &templates).retract(retracted);
         let (policies, routes) = self.policies(&parsed, tree, &library, &mut sink);
         self.check_alone(&parsed, tree, &library, &mut sink);
-        let diagnostics = finish(sink);
+        let mut diagnostics = finish(sink);
+        if secrets {
+            mask(&mut diagnostics, tree);
+        }
         if any_error(&diagnostics) {
             return (None, diagnostics);
         }
@@ -98,13 +116,21 @@ impl Workshop {
                 Some(kept) if kept.bytes == hash && kept.read.asked.holds(tree) => kept,
                 Some(kept) => {
                     let read = read_file(path, bytes, &templates).sharing(&kept.read);
-                    KeptFile { bytes: hash, read: Arc::new(read) }
+                    KeptFile { bytes: hash, read, secrets: None }
                 }
-                None => KeptFile { bytes: hash, read: Arc::new(read_file(path, bytes, &templates)) },
+                None => KeptFile { bytes: hash, read: read_file(path, bytes, &templates), secrets: None },
             };
             self.files.insert(path.to_string(), kept);
         }
-        read::together(tree, self.files.values().map(|kept| &*kept.read), sink)
+        read::together(tree, self.files.values().map(|kept| &kept.read), sink)
+    }
+
+    /// Looks for credentials in the files that were not looked at as they are.
+    fn secrets(&mut self, tree: &SourceTree, sink: &mut Vec<Diagnostic>) {
+        for (path, kept) in &mut self.files {
+            let bytes = tree.get(path).unwrap_or_default();
+            sink.extend(kept.secrets.get_or_insert_with(|| scan_file(path, bytes)).iter().cloned());
+        }
     }
 
     /// The policy of each match block.

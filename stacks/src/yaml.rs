@@ -187,6 +187,11 @@ impl Builder<'_> {
                 Some(Err(error)) => {
                     let marker = error.marker();
                     let site = self.site(marker.line(), marker.col(), 1);
+                    if error.info().contains("recursion limit") {
+                        // The parser looks ahead, and came to its own limit before us.
+                        self.too_deep(&site);
+                        return None;
+                    }
                     let line = self.lines.get(site.line.saturating_sub(1)).copied().unwrap_or("");
                     let indent = &line[..line.len() - line.trim_start().len()];
                     let help = if indent.contains('\t') || line.trim_start().starts_with('\t') {
@@ -273,6 +278,11 @@ impl Builder<'_> {
         }
     }
 
+    fn too_deep(&mut self, site: &Site) {
+        let message = format!("lists and maps nest deeper than {DEPTH_MAX}");
+        self.sink.push(Diagnostic::error(rules::YAML_DEPTH, site, message).help("flatten the structure"));
+    }
+
     fn refuse_tag(&mut self, tagged: bool, site: &Site) {
         if tagged {
             let message = "YAML tags (`!…`) are not part of the language";
@@ -287,9 +297,7 @@ impl Builder<'_> {
         let site = self.site_of(span);
         self.refuse_tag(tagged, &site);
         if self.open.len() >= DEPTH_MAX {
-            let message = format!("lists and maps nest deeper than {DEPTH_MAX}");
-            self.sink
-                .push(Diagnostic::error(rules::YAML_DEPTH, &site, message).help("flatten the structure"));
+            self.too_deep(&site);
             return Step::Stop;
         }
         self.open.push(Open { site, anchor, kind });

@@ -11,7 +11,7 @@ use super::vigocli::StacksDir;
 /// `vigocli config lint`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vigocli config lint\n  vigocli config lint --stacks ./stacks --strict --json\n\nIt says what publishing would say, and publishes nothing. vigocli config explain RULE tells more of a rule."
+    after_help = "Examples:\n  vigocli config lint\n  vigocli config lint --stacks ./stacks --strict --json\n  vigocli config lint --watch          again whenever a file changes\n\nIt says what publishing would say, and publishes nothing. vigocli config explain RULE tells more of a rule."
 )]
 pub struct Lint {
     /// Where the tree is.
@@ -20,6 +20,9 @@ pub struct Lint {
     /// Treat warnings as errors
     #[arg(long)]
     pub strict: bool,
+    /// Stay, and lint again whenever a file changes; only what a change reaches is made anew
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// `vigocli config fmt`.

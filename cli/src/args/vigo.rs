@@ -337,7 +337,7 @@ pub struct Demo {
 /// `vigo bench`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  vigo bench records          verify, insert, make durable\n  vigo bench channel          the peer channel beside bare QUIC\n  vigo bench publish --json   compile a tree of 1,000 configcrates, resolve one policy\n  sudo vigo bench gossip      fifty nodes in network namespaces, a record to all, beside serf"
+    after_help = "Examples:\n  vigo bench records          verify, insert, make durable\n  vigo bench channel          the peer channel beside bare QUIC\n  vigo bench publish --json   compile a tree of 1,000 configcrates, resolve one policy\n  vigo bench stacks           trees of 100 to 10,000 configcrates: lint, change, trace, memory\n  sudo vigo bench gossip      fifty nodes in network namespaces, a record to all, beside serf"
 )]
 pub struct Bench {
     /// What to measure
@@ -351,6 +351,12 @@ pub struct Bench {
     /// How many records they are sent
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub updates: u16,
+    /// How many configcrates the largest tree has
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(100..=14_000))]
+    pub crates: u16,
+    /// Lint one tree of that size and say how much memory that took: how `stacks` measures it
+    #[arg(long, hide = true)]
+    pub peak: bool,
 }
 
 /// What can be measured.
@@ -362,6 +368,8 @@ pub enum BenchWhat {
     Channel,
     /// Compiling a large tree, resolving one policy
     Publish,
+    /// Linting trees of the language: cold, after a change, traced, and how it grows
+    Stacks,
     /// A record to all nodes of a real fleet on a bridge of namespaces, beside serf; needs root
     Gossip,
 }

@@ -3,8 +3,12 @@
 //!
 //! Nothing here is signed, sent or written.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use vigo_base::text::{escaped, nearest};
+use vigo_stacks::Workshop;
+use vigo_stacks::diagnostic::tally;
 use vigo_stacks::rules::{self, Rule};
 use vigo_stacks::search::{Found, Sought, search as find};
 
@@ -14,19 +18,47 @@ use crate::exit::{Exit, Failure};
 use crate::show::Show;
 use crate::{said, tree, words};
 
+/// Between two looks at the files of a tree.
+const GLANCE: Duration = Duration::from_millis(200);
+
 /// Runs `vigocli config lint`.
 ///
 /// # Errors
 /// [`Failure`] if the tree cannot be read or has errors, or with `--strict` warnings.
 pub fn lint(everywhere: &Everywhere, args: &Lint) -> Result<(), Failure> {
+    let mut workshop = Workshop::new();
+    if !args.watch {
+        return linted(everywhere, args, &mut workshop);
+    }
+    loop {
+        let seen = tree::stamp(&args.tree.stacks);
+        let began = Instant::now();
+        let wrong = linted(everywhere, args, &mut workshop);
+        if let Err(failure) = &wrong {
+            // A reader that is gone ends it; a tree that is wrong does not.
+            if failure.exit != Exit::Config {
+                return wrong;
+            }
+            failure.print(everywhere.json, false);
+        }
+        if !everywhere.json {
+            eprintln!("linted in {} ms, waiting for a change (Ctrl-C ends)", began.elapsed().as_millis());
+        }
+        while tree::stamp(&args.tree.stacks) == seen {
+            std::thread::sleep(GLANCE);
+        }
+    }
+}
+
+fn linted(everywhere: &Everywhere, args: &Lint, workshop: &mut Workshop) -> Result<(), Failure> {
     let source = tree::read(&args.tree.stacks)?;
-    let (compiled, diagnostics) = super::publish::lint(&source);
+    let (compiled, diagnostics) = workshop.lint(&source);
     said::print(everywhere, &diagnostics, &source);
     let show = Show::new(everywhere);
     let (policies, routes) = compiled.as_ref().map_or((0, 0), |c| (c.policies.len(), c.routes.len()));
-    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+    let (errors, warnings) = tally(&diagnostics);
     let body = json!({
-        "errors": errors, "warnings": diagnostics.len() - errors, "policies": policies, "routes": routes,
+        "errors": errors, "warnings": warnings, "policies": policies, "routes": routes,
         "diagnostics": diagnostics,
     });
     if everywhere.json || errors == 0 {

@@ -16,9 +16,8 @@ use vigo_daemon::node::command::PublishRow;
 use vigo_daemon::node::content_types::config::{Epoch, Route, RouteTable};
 use vigo_daemon::node::swarm::outline::BlobRef;
 use vigo_daemon::operator::Signer;
-use vigo_stacks::diagnostic::finish;
 use vigo_stacks::format::{Change, format_tree};
-use vigo_stacks::{Compiled, Diagnostic, SourceTree, any_error, compile, rules, secrets};
+use vigo_stacks::{Compiled, SourceTree, Workshop, any_error, rules};
 
 use super::compare;
 use super::config::{described, publishes};
@@ -146,16 +145,6 @@ struct Ready {
     changes: Vec<Change>,
 }
 
-/// Everything that is wrong with a tree: what compiling finds, and what looks like a secret.
-pub fn lint(source: &SourceTree) -> (Option<Compiled>, Vec<Diagnostic>) {
-    let (compiled, mut diagnostics) = compile(source);
-    diagnostics.extend(secrets::scan(source));
-    let compiled = compiled.filter(|_| !any_error(&diagnostics));
-    let mut diagnostics = finish(diagnostics);
-    secrets::mask(&mut diagnostics, source);
-    (compiled, diagnostics)
-}
-
 /// Checks the tree, formats it in memory and checks that again; nothing is written.
 fn ready(everywhere: &Everywhere, args: &Publish) -> Result<Ready, Failure> {
     let source = tree::read(&args.tree.stacks)?;
@@ -170,10 +159,12 @@ fn ready(everywhere: &Everywhere, args: &Publish) -> Result<Ready, Failure> {
         let put = formatted.replace(&change.path, change.text.clone().into_bytes());
         put.map_err(|bad| Failure::new(Exit::Config, bad.to_string()))?;
     }
-    let (compiled, mut diagnostics) = lint(&formatted);
+    // What the formatter leaves alone is read once for both.
+    let mut workshop = Workshop::new();
+    let (compiled, mut diagnostics) = workshop.lint(&formatted);
     diagnostics.extend(doubts);
     let stays = args.dry_run || any_error(&diagnostics) || (args.strict && !diagnostics.is_empty());
-    let before = if stays && !changes.is_empty() { lint(&source).1 } else { Vec::new() };
+    let before = if stays && !changes.is_empty() { workshop.lint(&source).1 } else { Vec::new() };
     if any_error(&before) || (!before.is_empty() && !any_error(&diagnostics)) {
         // The files stay as they are, so the places must be those of the files.
         said::print(everywhere, &before, &source);

@@ -5,6 +5,7 @@
 
 mod gossip;
 mod lab;
+mod stacks;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -37,6 +38,8 @@ pub fn run(everywhere: &Everywhere, args: &Bench) -> Result<(), Failure> {
         BenchWhat::Records => with_directory(args.dir.as_deref(), |dir| Ok(bench::records(dir)?)),
         BenchWhat::Channel => bench::channel().map_err(Failure::from),
         BenchWhat::Publish => publish(),
+        BenchWhat::Stacks if args.peak => stacks::peak(args.crates.into()),
+        BenchWhat::Stacks => stacks::stacks(&bar, args.crates.into()),
         BenchWhat::Gossip => {
             let dir = args.dir.clone().or_else(memory);
             let size = (usize::from(args.nodes), usize::from(args.updates));

@@ -49,7 +49,11 @@ fn run(bytes: &[u8]) {
         return;
     }
     // What kind of input it was decides what had been seen before.
-    let before = if kind == 2 { good(bytes[2]).clone() } else { edited(tree.clone(), &mut Feed::new(bytes)) };
+    let before = if kind == 2 {
+        good(bytes.get(2).copied().unwrap_or_default()).clone()
+    } else {
+        edited(tree.clone(), &mut Feed::new(bytes))
+    };
     remembered(&before, &tree);
 }
 

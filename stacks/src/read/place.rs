@@ -82,6 +82,10 @@ fn misplaced(parts: &[&str], file: &str) -> Option<(&'static str, String, String
         let help = format!("`vigocli config migrate` converts it; {by_hand}");
         return Some((rules::LEGACY_LAYOUT, message, help));
     }
+    if let Some(dir) = parts.iter().find(|part| part.ends_with(".vgo")) {
+        let message = format!("the directory {dir}/ has the name of a file of configuration");
+        return place(&message, format!("rename it: {}/", dir.trim_end_matches(".vgo")));
+    }
     let library = if parts.contains(&"usercrates") {
         Some("usercrates")
     } else {

@@ -18,15 +18,17 @@ pub const ALLOW: &str = "vigo:allow-secret";
 
 /// Looks for credentials in all files of a tree.
 pub fn scan(tree: &SourceTree) -> Vec<Diagnostic> {
+    finish(tree.iter().flat_map(|(path, bytes)| scan_file(path, bytes)).collect())
+}
+
+/// Looks for credentials in one file.
+pub(crate) fn scan_file(path: &str, bytes: &[u8]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for (path, bytes) in tree.iter() {
-        if path.split('/').any(|part| part.starts_with('.')) {
-            continue;
-        }
+    if !path.split('/').any(|part| part.starts_with('.')) {
         // What is not text is looked at as far as it is.
         file(path, &String::from_utf8_lossy(bytes), &mut found);
     }
-    finish(found)
+    found
 }
 
 /// `text` with every character of what looks like a credential as `*`, so that columns stay right: for whoever shows lines

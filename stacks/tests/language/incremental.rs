@@ -219,6 +219,7 @@ proptest! {
         for edit in &edits {
             apply(&mut tree, edit);
             let (kept, new) = (workshop.compile(&tree), compile(&tree));
+            prop_assert_eq!(workshop.lint(&tree), Workshop::new().lint(&tree), "after {:?}", edit);
             prop_assert_eq!(said(&kept.1), said(&new.1), "after {:?}", edit);
             prop_assert_eq!(kept, new, "after {:?}", edit);
         }

@@ -10,6 +10,7 @@ mod documents;
 mod editor;
 mod examples;
 mod formatting;
+mod hostile;
 mod incremental;
 mod migration;
 mod properties;
