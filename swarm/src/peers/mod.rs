@@ -261,7 +261,7 @@ impl Peers {
     }
 
     /// Who belongs has changed, so what was refused may be let in: those that it ended with are tried again within
-    /// [`AWAY`], and the pauses begin anew.
+    /// half a minute, and the pauses begin anew.
     pub fn reconsider(&mut self, now: Time) {
         for key in mem::take(&mut self.away).into_keys() {
             let soon = now.after(self.dice.below(AWAY));
