@@ -102,6 +102,12 @@ impl Figure {
     }
 }
 
+/// The value in the middle, of an even number of them the greater one; 0 of none. In any unit.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
 /// What the cells of a figure are.
 pub const COLUMNS: [&str; 5] = ["figure", "value", "target", "ratio", "beside"];
 

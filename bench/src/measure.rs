@@ -7,6 +7,7 @@
 use std::hint::black_box;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
+use vigo_base::figure::median;
 
 /// Seconds of this thread's processor time that some work took.
 pub fn seconds<T>(work: impl FnOnce() -> T) -> (f64, T) {
@@ -32,11 +33,6 @@ pub fn in_turn<A, B>(
         second.push(seconds(&mut reference).0);
     }
     (median(first), median(second))
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quinn::{Connection, Endpoint};
 use vigo_base::SecretKey;
+use vigo_base::figure::median;
 use vigo_base::limits::{CHUNK_MAX, CHUNKS_IN_FLIGHT};
 
 use super::tls::{self, Identity};
@@ -109,11 +110,6 @@ fn speed(bytes: u64, took: Duration) -> f64 {
 
 fn each(took: Duration) -> f64 {
     took.as_secs_f64() * 1e6 / f64::from(REQUESTS)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn system<E: ToString>(doing: &'static str) -> impl Fn(E) -> BenchError {

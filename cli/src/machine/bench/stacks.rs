@@ -13,7 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use saphyr_parser::Parser;
 use serde_json::{Value, json};
 use vigo_base::Hash;
-use vigo_base::figure::{Better, Figure};
+use vigo_base::figure::{Better, Figure, median};
 use vigo_stacks::{Compiled, Facts, Policy, SourceTree, Tracer, Workshop, resolve};
 
 use crate::exit::{Exit, Failure};
@@ -286,11 +286,6 @@ fn seconds<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let start = spent();
     let done = std::hint::black_box(work());
     (spent() - start, done)
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
