@@ -22,6 +22,7 @@ mod driver;
 mod faults;
 pub mod file;
 mod fleet;
+mod gossipsub;
 mod hostile;
 mod lan;
 mod machine;

@@ -17,15 +17,12 @@ use vigo_node::Input;
 use vigo_node::swarm::gossip::{LinkId, MessageId, Opened, Verdict, open};
 
 use crate::fleet::Event;
+use crate::gossipsub::{MESH, QUEUE};
 use crate::machine::Power;
 use crate::names::Names;
 use crate::net::{NOTICE, Net};
 use crate::{Fleet, Ix};
 
-/// Others to whom an accepted message is forwarded.
-const MESH: usize = 6;
-/// Messages on their way from one machine to another; more are dropped.
-const QUEUE: usize = 64;
 /// Messages a machine remembers having seen.
 const SEEN: usize = 4096;
 
@@ -195,9 +192,9 @@ impl Fleet {
                 self.gossip_send(ix, *peer, bytes);
             }
             // All were sent it; those who would not be in the mesh are told of it as well.
-            if peers.len() > MESH {
+            if peers.len() > MESH.0 {
                 self.dice.shuffle(&mut peers);
-                let outside = peers.split_off(MESH);
+                let outside = peers.split_off(MESH.0);
                 self.keep_named(ix, name, bytes, outside);
             }
         }
@@ -213,7 +210,7 @@ impl Fleet {
                 let mut others: Vec<Ix> =
                     self.mesh.neighbours(ix).into_iter().filter(|p| *p != from).collect();
                 self.dice.shuffle(&mut others);
-                let outside = others.split_off(others.len().min(MESH));
+                let outside = others.split_off(others.len().min(MESH.0));
                 others.iter().for_each(|peer| self.gossip_send(ix, *peer, &bytes));
                 self.keep_named(ix, Hash::of(&bytes), &bytes, outside);
             }
@@ -228,7 +225,7 @@ impl Fleet {
 
     pub(crate) fn gossip_send(&mut self, ix: Ix, peer: Ix, bytes: &Arc<[u8]>) {
         let queue = self.mesh.under_way.entry((ix, peer)).or_default();
-        if *queue >= QUEUE {
+        if *queue >= usize::from(QUEUE) {
             return self.reach("gossip overflow");
         }
         if self.gossip_loses(ix, peer) {

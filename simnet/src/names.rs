@@ -9,22 +9,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vigo_base::time::{Micros, secs};
+use vigo_base::time::Micros;
 use vigo_base::{Hash, Time};
 
 use crate::fleet::Event;
+use crate::gossipsub::{ASKED, BEAT, HISTORY, LAZY, NAME};
 use crate::{Fleet, Ix};
 
-/// Time between two heartbeats.
-const BEAT: Micros = secs(1);
-/// Heartbeats at which a message is told of, and for which it is kept.
-const HISTORY: (u32, u32) = (3, 5);
-/// Links that are told a name at a heartbeat: at least, and one in so many.
-const LAZY: (usize, usize) = (6, 4);
-/// How long nobody else is asked for the same.
-const ASKED: Micros = secs(3);
-/// Bytes of a name, with the frame around it.
-const NAME: usize = 66;
+/// Bytes of a name told or asked for alone.
+const ALONE: usize = (NAME.0 + NAME.1) as usize;
 
 /// What happens beside the mesh, to a machine if it is still the same life of it.
 #[derive(Debug)]
@@ -124,8 +117,8 @@ impl Fleet {
         if self.gossip_loses(ix, peer) {
             return self.reach("gossip lost");
         }
-        self.meter.named(NAME);
-        let after = self.datagram(ix, peer, NAME);
+        self.meter.named(ALONE);
+        let after = self.datagram(ix, peer, ALONE);
         self.lazily(after, peer, name, what);
     }
 }

@@ -17,11 +17,11 @@ use vigo_node::swarm::sync::Input;
 
 use super::Crowd;
 use super::member::{Member, Session, Slot, Stage};
-use super::mesh::BEAT;
 use super::talk::Said;
 use super::updates::{Shelf, Update};
 use crate::Ix;
 use crate::fleet::BEGINNING;
+use crate::gossipsub::BEAT;
 use crate::meter::Figures;
 use crate::net::Links;
 use crate::scenario::{Broken, Outcome};

@@ -11,29 +11,11 @@
 //!
 //! Invariant: a message goes beyond a member only if the shipped set of records calls it new.
 
-use vigo_base::time::{Micros, secs};
-
 use super::field::{Event, Field};
 use super::member::Slot;
 use super::updates::Update;
 use crate::Ix;
-
-/// Links in the mesh: wanted, at least, at most.
-const MESH: (usize, usize, usize) = (6, 4, 12);
-/// Time between two heartbeats.
-pub(super) const BEAT: Micros = secs(1);
-/// Heartbeats whose messages are told of, and kept.
-const HISTORY: (u32, u32) = (3, 5);
-/// Links outside the mesh that are told names: at least, and one in so many.
-const LAZY: (usize, usize) = (6, 4);
-/// How long somebody is not asked again for the same.
-const ASKED: Micros = secs(3);
-/// How long a pruned link stays out of the mesh.
-const BACKOFF: Micros = secs(30);
-/// Messages on their way on one link; more are dropped.
-const QUEUE: u16 = 64;
-/// Bytes of one message's name, and of the frame around names.
-const NAME: (u64, u64) = (22, 44);
+use crate::gossipsub::{ASKED, BACKOFF, HISTORY, LAZY, MESH, NAME, QUEUE};
 
 impl Field {
     /// Says something to all links, unless it was seen already.
