@@ -36,6 +36,7 @@ impl Node {
             load("connected members", members, self.room()),
             load("gossip links", self.gossip.links(), links),
             load("address book", self.peers.book().len(), limits::ADDRESS_BOOK),
+            load("refusals that last", self.peers.refusals(), limits::ADDRESS_BOOK),
         ]
     }
 }

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use vigo_base::time::{Micros, millis, mins, secs};
-use vigo_base::{Dice, PublicKey, Time};
+use vigo_base::{Dice, PublicKey, Time, limits};
 
 use crate::frame::{Farewell, Hint};
 pub use address::{ADDRESS_BYTES, Address, BadAddress};
@@ -250,6 +250,10 @@ impl Peers {
         self.dialing.remove(key);
         self.heard.remove(key);
         self.urgent.remove(key);
+        if self.away.len() >= limits::ADDRESS_BOOK {
+            // Those that the book has let go meanwhile: it holds no more than that.
+            self.away.retain(|away, _| away == key || self.book.get(away).is_some());
+        }
         let Some(entry) = self.book.get_mut(key) else { return };
         let mut pause = AWAY;
         if why.is_lasting() {
@@ -258,6 +262,11 @@ impl Peers {
             *times = (*times + 1).min(DOUBLINGS);
         }
         entry.next_try = now.after(pause / 2 + self.dice.below(pause));
+    }
+
+    /// How many peers it ended with for a lasting reason: at most as many as the book holds.
+    pub fn refusals(&self) -> usize {
+        self.away.len()
     }
 
     /// Who belongs has changed, so what was refused may be let in: those that it ended with are tried again within

@@ -134,6 +134,18 @@ fn whoever_refuses_for_good_is_asked_less_and_less_until_who_belongs_changes() {
 }
 
 #[test]
+fn a_flood_of_keys_that_refuse_is_not_remembered_beyond_the_book() {
+    let mut peers = knows(Kind::Envoy, 1, 0);
+    for n in 0..(2 * limits::ADDRESS_BOOK as u32) {
+        let hint = Hint { key: key(20_000 + n), addresses: vec![at(n).to_string()], bolt: true };
+        peers.hear(&[hint]);
+        peers.turned_away(now(), &key(20_000 + n), Farewell::Papers);
+        assert!(peers.refusals() <= limits::ADDRESS_BOOK, "{} after {n}", peers.refusals());
+    }
+    assert!(peers.refusals() > 0);
+}
+
+#[test]
 fn a_dial_that_never_ends_counts_as_failed_and_addresses_are_tried_in_turn() {
     let mut peers = view(Kind::Envoy);
     peers.learn(Source::Token, key(1), Kind::Bolt, vec![at(1), at(2), at(3)]);
